@@ -402,7 +402,7 @@ func (v *gcView) strayText(w io.Writer) {
 	}{
 		{*v.Strays, "no row of this repository names", ", if no other repository uses this store"},
 		{*v.Elsewhere, "only uploads in other stores need", " here once good copies were read there"},
-		{*v.Damaged, "guppy check --repair has set aside as damaged", ""},
+		{*v.Damaged, "a repair has set aside as damaged", ""},
 	} {
 		bytes := progress.Bytes(found.Bytes)
 		switch {

@@ -112,3 +112,20 @@ func TestWatchScreenFits(t *testing.T) {
 		}
 	})
 }
+
+// TestTheScreenSaysWhyARunStopped shows an upload that nobody works on, and commands that find the repository.
+func TestTheScreenSaysWhyARunStopped(t *testing.T) {
+	upload := sqlrepo.OpenUpload{}
+	upload.ID, upload.State = 7, sqlrepo.Packing
+	upload.StoppedAt, upload.StopReason = noon, "no space left on device"
+	shown := newUploadStatus(sqlrepo.Space{Name: "default"}, sqlrepo.Source{Name: "photos"}, upload, nil)
+
+	s := seen(&progressView{now: noon.Time, Uploads: []uploadStatus{shown}}, 0)
+	s.place = func(text string) string { return strings.ReplaceAll(text, "guppy worker", "guppy worker --data-dir d") }
+	text := display.Plain(display.Still(func(width int) (string, []string) { return s.draw(noon.Time, width) }, 120, 40))
+	for _, want := range []string{"the last run stopped at ", ": no space left on device", "guppy worker --data-dir d or "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}

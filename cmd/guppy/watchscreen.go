@@ -120,7 +120,7 @@ func (p *page) uploads(view *progressView) {
 		p.add(0, display.Strong, upload.title())
 		p.progress(upload)
 		if upload.StoppedAt != "" && len(upload.Workers) == 0 { // another run may be mending it
-			p.add(2, display.Failure, upload.stopView.sentence())
+			p.add(2, display.Failure, upload.sentence())
 		}
 		// What to do about work that was set aside is said there.
 		if next := upload.next(); next != "" && len(upload.SetAside) == 0 {

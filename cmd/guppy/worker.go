@@ -157,9 +157,10 @@ func spaceFilter(ctx context.Context, repo *repository, names []string) (filter 
 	return filter, nil
 }
 
-// leftUndone counts the unfinished uploads. It returns as undone pipeline.ErrSetAside and errIncomplete for uploads that
-// nobody continues, and errors for replicas that lack files or are not there.
-func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter, view *workerView) (undone, err error) {
+// leftUndone counts the unfinished uploads. It returns as undone pipeline.ErrSetAside and errIncomplete for uploads
+// that nobody continues, and errors for replicas that lack files or are not there.
+func leftUndone(ctx context.Context, repo *repository, filter sqlrepo.OpenFilter,
+	view *workerView) (undone, err error) {
 	open, err := repo.OpenUploads(ctx, filter)
 	if err != nil {
 		return nil, err
