@@ -123,7 +123,8 @@ func TestTheScreenSaysWhyARunStopped(t *testing.T) {
 	s := seen(&progressView{now: noon.Time, Uploads: []uploadStatus{shown}}, 0)
 	s.place = func(text string) string { return strings.ReplaceAll(text, "guppy worker", "guppy worker --data-dir d") }
 	text := display.Plain(display.Still(func(width int) (string, []string) { return s.draw(noon.Time, width) }, 120, 40))
-	for _, want := range []string{"the last run stopped at ", ": no space left on device", "guppy worker --data-dir d or "} {
+	for _, want := range []string{"the last run stopped at ", ": no space left on device",
+		"guppy worker --data-dir d or "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
