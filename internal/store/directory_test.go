@@ -197,3 +197,23 @@ func TestAStoreThatIsGoneIsAnError(t *testing.T) {
 		t.Errorf("create: %v", err)
 	}
 }
+
+// TestAnEmptyTrashGoes: a process may be killed between the last removal and that of the trash.
+func TestAnEmptyTrashGoes(t *testing.T) {
+	dir := t.TempDir()
+	files, err := OpenDirectory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	trash := filepath.Join(dir, ".guppy-trash")
+	if err := os.Mkdir(trash, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := files.Trashed(t.Context(), ""); err != nil || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+	if _, err := os.Stat(trash); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the trash is still there: %v", err)
+	}
+}

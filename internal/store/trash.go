@@ -105,6 +105,12 @@ func (d *Directory) trashed() (found []Trashed, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, d.failure(err)
 	}
+
+	// Who removed the last blob may have been killed before the directory was removed.
+	if err == nil && len(entries) == 0 {
+		d.removeEmptyTrash()
+	}
+
 	for _, entry := range entries {
 		if blob, ok := parseTrashed(entry.Name()); ok && entry.Type().IsRegular() {
 			found = append(found, blob)
