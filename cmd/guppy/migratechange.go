@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/migrate"
@@ -41,12 +42,25 @@ func (a *app) changeSchema(cmd *cobra.Command, c changeFlags, target migrate.Tar
 		if err := a.carryOut(ctx, m, cfg, agreed); err != nil {
 			return err
 		}
-		if plan.Reverts() && cfg.Repo.AutoMigrate {
-			a.log.Warn("the next command that opens the database migrates it up again; to keep this version, set " +
-				"repo.auto_migrate to false, or GUPPY_REPO_AUTO_MIGRATE=false")
+		if plan.Reverts() {
+			a.warnOfMigration(cfg)
 		}
 		return nil
 	}, options...)
+}
+
+// warnOfMigration says whether the next command brings an older schema up to date again.
+func (a *app) warnOfMigration(cfg *config.Config) {
+	const again = "the next command that opens the database migrates it up again; "
+	engine, err := dialect.EngineOf(a.databaseSettings(cfg))
+	_, always := engine.(dialect.PathCopier)
+
+	switch {
+	case err == nil && always:
+		a.log.Warn(again + "to keep this version, use the guppy that needs it")
+	case cfg.Repo.AutoMigrate:
+		a.log.Warn(again + "to keep this version, set repo.auto_migrate to false, or GUPPY_REPO_AUTO_MIGRATE=false")
+	}
 }
 
 // agree asks the operator to consent to the losses of a revert. It returns a *migrate.LossError if tables with
