@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +35,10 @@ func (s *Screen) Dashboard(ctx context.Context, in, out *os.File, draw Draw, cha
 
 	s.live.Store(newTakenTerminal(in, out))
 	defer s.live.Store(nil)
-	program := tea.NewProgram(newDashboard(draw), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(s.environ),
+
+	// As over SSH, most terminals are asked nothing: an answer that comes after the end would be echoed.
+	environ := append(slices.Clone(s.environ), "SSH_TTY=")
+	program := tea.NewProgram(newDashboard(draw), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ),
 		tea.WithColorProfile(profile(out, s.environ, color)), tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond))
 
 	ctx, cancel := context.WithCancel(ctx)
