@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/dialect/postgres"
 	"github.com/guppy-prep/guppy/internal/testing/dialecttest"
+	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 )
 
@@ -110,13 +109,13 @@ func TestListenWakes(t *testing.T) {
 
 func TestListenEndsWithItsContext(t *testing.T) {
 	dialecttest.Each(t, func(t *testing.T, settings dialect.Settings) {
-		leaks := goleak.IgnoreCurrent()
+		verify := enginetest.LeavesNothing(t)
 		l := listen(t, settings)
 		l.end()
 		if used := l.db.Writer.Stats().InUse + l.db.Reader.Stats().InUse; used != 0 {
 			t.Errorf("%d connections are still in use", used)
 		}
-		goleak.VerifyNone(t, leaks, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
+		verify()
 	})
 }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -24,7 +22,7 @@ func TestIteratorsLeaveNothingRunning(t *testing.T) {
 		if err := repo.SaveScan(t.Context(), stage, sqlrepo.ScanBatch{Added: added}); err != nil {
 			t.Fatal(err)
 		}
-		leaks := goleak.IgnoreCurrent()
+		verify := enginetest.LeavesNothing(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		for _, stop := range []int{1, 2000, 2001} {
@@ -43,6 +41,6 @@ func TestIteratorsLeaveNothingRunning(t *testing.T) {
 		if used := db.Reader.Stats().InUse; used != 0 {
 			t.Errorf("%d connections are still in use", used)
 		}
-		goleak.VerifyNone(t, leaks, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
+		verify()
 	})
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/progress"
@@ -66,7 +64,7 @@ func TestAReplicaThatHangs(t *testing.T) {
 			runs = append(runs, newHangingRun(t, another(t, db), op))
 		}
 
-		leaks := goleak.IgnoreCurrent()
+		verify := enginetest.LeavesNothing(t)
 		for _, run := range runs {
 			run.start()
 		}
@@ -83,7 +81,7 @@ func TestAReplicaThatHangs(t *testing.T) {
 		for _, run := range runs {
 			<-run.ended
 		}
-		goleak.VerifyNone(t, leaks, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
+		verify()
 
 		for _, run := range runs {
 			run.check()

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/preparing/shard"
@@ -55,10 +53,7 @@ func eachLong(t *testing.T, test func(f *fixture)) { enginetest.EachLong(t, leav
 // leavingNothing adds a fixture to a test, and looks for goroutines that it leaves.
 func leavingNothing(test func(f *fixture)) func(t *testing.T, db *dialect.DB) {
 	return func(t *testing.T, db *dialect.DB) {
-		before := goleak.IgnoreCurrent()
-		// The pool outlives the test. A connection with a slow write has a goroutine that reads.
-		pooled := goleak.IgnoreAnyFunction("github.com/jackc/pgx/v5/pgconn/internal/bgreader.(*BGReader).bgRead")
-		t.Cleanup(func() { goleak.VerifyNone(t, before, pooled) })
+		t.Cleanup(enginetest.LeavesNothing(t))
 		test(newFixture(t, db))
 	}
 }
