@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -17,20 +18,14 @@ type Keeper struct {
 	Repo *sqlrepo.Repository
 	// Locate finds the store that holds an upload's shards.
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
-	// Replicas, if not nil, returns the replicas of that store that are there. Files are removed from them, too.
+	// Replicas, if not nil, returns the replicas of that store that are there. They get the new indexes, and files are
+	// removed from them, too.
 	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]Replica, error)
 	// Others, if not nil, proves that other stores have the files that they need, before these are removed.
 	Others *trash.Others
+	// Unsent, if not nil, is called when a replica could not take a new index. The next run sends it again.
+	Unsent func(replica Replica, reason error)
 }
-
-// Replica is a replica that is there.
-type Replica struct {
-	Identity string
-	Files    store.Store
-}
-
-// Owners is the prefix of the owners of the temporary blobs that keepers write.
-const Owners = "index-"
 
 // Keep calls Cover and then Sweep. If there is nothing to do, it does not even locate a store.
 func (k *Keeper) Keep(ctx context.Context, space int64) error {
@@ -58,17 +53,16 @@ func (k *Keeper) Cover(ctx context.Context, space int64) (covered int64, err err
 			return err
 		}
 
+		indexer := Indexer{Store: files, Owner: leftovers.IndexOwner(), Space: space}
 		save := func(indexes []sqlrepo.NewIndex) error {
-			err := k.Repo.CoverShards(ctx, upload.ID, indexes)
-			for _, index := range indexes {
-				if err == nil {
-					covered += index.Shards
-				}
+			if err := k.Repo.CoverShards(ctx, upload.ID, indexes); err != nil {
+				return err
 			}
-			return err
+			for _, index := range indexes {
+				covered += index.Shards
+			}
+			return k.send(ctx, &indexer, upload, indexes)
 		}
-
-		indexer := Indexer{Store: files, Owner: fmt.Sprintf("%s%d", Owners, upload.ID), Space: space}
 		last, err := indexer.cover(ctx, k.Repo, upload, save)
 		if err != nil || len(last) == 0 {
 			return err
@@ -145,31 +139,4 @@ func (k *Keeper) remove(ctx context.Context, files store.Store, space int64, upl
 	}
 
 	return k.Repo.RemoveIndex(ctx, row.ID)
-}
-
-// RemoveCopies removes files from replicas that don't need them any more, as trash.Bin.Remove does. First it forgets
-// that they are there: the next sync looks for them again.
-func RemoveCopies(ctx context.Context, repo *sqlrepo.Repository, replicas []Replica, others *trash.Others, space int64,
-	names []string) error {
-	var digests []sqlrepo.Digest
-	for _, name := range names {
-		if digest, ok := trash.ParseName(name); ok {
-			digests = append(digests, digest)
-		}
-	}
-
-	for _, replica := range replicas {
-		if err := repo.ForgetCopies(ctx, replica.Identity, digests); err != nil {
-			return err
-		}
-		bin, err := trash.Find(ctx, repo, replica.Files, space)
-		if err != nil {
-			return err
-		}
-		bin.Others = others
-		if _, err := bin.Remove(ctx, names); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/guppy-prep/guppy/internal/host/presence"
-	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -89,29 +88,29 @@ func liveOwners(ctx context.Context, repo *sqlrepo.Repository, space sqlrepo.Spa
 // those that have not changed for long. Nothing but their age is known about files of processes that this one can't
 // see, such as those of other hosts.
 func FilesOfCopies(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
-	unfinished, err := files.Unfinished(ctx, ofCopies)
+	return filesOfProcesses(ctx, files, ofCopies)
+}
+
+func filesOfProcesses(ctx context.Context, files store.Store, owners string) ([]store.Unfinished, error) {
+	unfinished, err := files.Unfinished(ctx, owners)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(unfinished, func(file store.Unfinished) bool {
-		return file.Owner != "" && !isCopyOfTheDead(file.Owner) && !file.IsOld()
+		return file.Owner != "" && !isOfTheDead(file.Owner) && !file.IsOld()
 	}), nil
 }
 
-// filesOfNoSpace lists the files that copies of stores, keepers of indexes and probes of a server have left and
+// filesOfNoSpace lists the files that copies of stores, makers of indexes and probes of a server have left and
 // nobody will finish. They have no lease: a file that has changed within a day is left alone unless its process is
 // known to be gone. Files without an owner are among the files of each space.
-func filesOfNoSpace(ctx context.Context, files store.Store) ([]store.Unfinished, error) {
-	found, err := FilesOfCopies(ctx, files)
-	if err != nil {
-		return nil, err
-	}
-	for _, owners := range []string{index.Owners, store.ProbeOwner} {
-		unfinished, err := files.Unfinished(ctx, owners)
+func filesOfNoSpace(ctx context.Context, files store.Store) (found []store.Unfinished, err error) {
+	for _, owners := range []string{ofCopies, ofIndexes, store.ProbeOwner} {
+		unfinished, err := filesOfProcesses(ctx, files, owners)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, slices.DeleteFunc(unfinished, func(file store.Unfinished) bool { return !file.IsOld() })...)
+		found = append(found, unfinished...)
 	}
 	return slices.DeleteFunc(found, func(file store.Unfinished) bool { return file.Owner == "" }), nil
 }

@@ -18,14 +18,22 @@ func Owner(space sqlrepo.Space, upload, token int64) string {
 // ofSpace returns the prefix of the owners of all claims of a space.
 func ofSpace(space sqlrepo.Space) string { return trash.Owner(space) + "-" }
 
-// ofCopies is the prefix of the owners of copies of stores.
-const ofCopies = "copy-"
+// These are the prefixes of the owners of files that a process begins outside of all claims.
+const (
+	ofCopies  = "copy-"
+	ofIndexes = "index-"
+)
 
 // CopyOwner returns the owner of files that this process begins for one copy of a store.
-func CopyOwner() string { return ofCopies + presence.Tag() + "." + rand.Text() }
+func CopyOwner() string { return ofProcess(ofCopies) }
 
-// isCopyOfTheDead reports whether the process of a copy is known to be gone.
-func isCopyOfTheDead(owner string) bool {
-	tag := strings.TrimPrefix(owner, ofCopies)
+// IndexOwner returns the owner of indexes that this process makes outside of a run.
+func IndexOwner() string { return ofProcess(ofIndexes) }
+
+func ofProcess(prefix string) string { return prefix + presence.Tag() + "." + rand.Text() }
+
+// isOfTheDead reports whether the process that has begun a file outside of all claims is known to be gone.
+func isOfTheDead(owner string) bool {
+	_, tag, _ := strings.Cut(owner, "-")
 	return presence.IsGone(tag[:max(0, strings.LastIndexByte(tag, '.'))])
 }

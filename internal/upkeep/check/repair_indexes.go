@@ -7,6 +7,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/formats/blobindex"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
+	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
 	"github.com/guppy-prep/guppy/internal/preparing/trash"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/store/known"
@@ -46,7 +47,7 @@ func (m *mending) restoreIndex(ctx context.Context, key int64) (bool, error) {
 	}
 
 	return m.once(change{indexRestored, key}, func() error {
-		indexer := index.Indexer{Store: files, Owner: fmt.Sprintf("%s%d", index.Owners, row.Upload)}
+		indexer := index.Indexer{Store: files, Owner: leftovers.IndexOwner()}
 		return indexer.Put(ctx, blobindex.Name([32]byte(row.Digest)), content)
 	})
 }

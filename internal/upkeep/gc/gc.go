@@ -26,7 +26,7 @@ type Collector struct {
 	// Locate returns the store that has an upload's shards.
 	Locate func(ctx context.Context, upload sqlrepo.Upload) (store.Store, error)
 	// Replicas, if not nil, returns the replicas of an upload's store that are there. What is removed from the store is
-	// removed from them too.
+	// removed from them too, and indexes that are made again are sent to them.
 	Replicas func(ctx context.Context, upload sqlrepo.Upload) ([]index.Replica, error)
 	// Others, if not nil, reads the files that only other stores need, before they are removed. Without it, they stay.
 	Others *trash.Others
@@ -233,7 +233,13 @@ func unlessAbsent(err error) error {
 
 // Keep indexes shards of a space again whose indexes were given up, and removes those indexes.
 func (c *Collector) Keep(ctx context.Context, space int64) error {
-	keeper := index.Keeper{Repo: c.Repo, Locate: c.locate, Replicas: c.replicas, Others: c.Others}
+	keeper := index.Keeper{
+		Repo: c.Repo, Locate: c.locate, Replicas: c.replicas, Others: c.Others,
+		Unsent: func(_ index.Replica, reason error) {
+			c.Log.Warn("a new index was not sent to a replica: the next guppy prepare, worker or store sync sends it",
+				"reason", reason)
+		},
+	}
 	if err := keeper.Keep(ctx, space); err != nil {
 		return fmt.Errorf("indexes: %w", err)
 	}

@@ -1,13 +1,17 @@
 package gc_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
+	"github.com/guppy-prep/guppy/internal/host/presence"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
 )
 
@@ -26,7 +30,9 @@ func TestLeftoversOfNoSpace(t *testing.T) {
 		old := []string{
 			".guppy-copy-0123456789abcdef.99999999.X-5.tmp", ".guppy-index-1-6.tmp", ".guppy-probe-7.tmp",
 		}
-		for _, name := range append(slices.Clone(stay), old...) {
+		dead := deadTag(t) + ".X"
+		gone := append(slices.Clone(old), ".guppy-copy-"+dead+"-8.tmp", ".guppy-index-"+dead+"-9.tmp")
+		for _, name := range append(slices.Clone(stay), gone...) {
 			must(t, os.WriteFile(filepath.Join(f.dir, name), nil, 0o600))
 		}
 
@@ -36,17 +42,30 @@ func TestLeftoversOfNoSpace(t *testing.T) {
 		for _, remove := range []bool{false, true} {
 			n, err := f.collector().Temporary(t.Context(), f.store, remove)
 			must(t, err)
-			if n != int64(len(old)) {
-				t.Errorf("%d were found, want %d", n, len(old))
+			if n != int64(len(gone)) {
+				t.Errorf("%d were found, want %d", n, len(gone))
 			}
 
-			for _, name := range append(slices.Clone(stay), old...) {
+			for _, name := range append(slices.Clone(stay), gone...) {
 				_, err := os.Stat(filepath.Join(f.dir, name))
-				if gone := err != nil; gone != (remove && slices.Contains(old, name)) {
+				if (err != nil) != (remove && slices.Contains(gone, name)) {
 					t.Errorf("%s: removing: %t: %v", name, remove, err)
 				}
 			}
 		}
 		f.sound()
 	})
+}
+
+// deadTag returns the tag of a process that has ended.
+func deadTag(t *testing.T) string {
+	t.Helper()
+	ended := exec.Command("true")
+	must(t, ended.Run())
+	_, rest, _ := strings.Cut(presence.Tag(), ".")
+	tag := fmt.Sprintf("%d.%s", ended.Process.Pid, rest)
+	if !presence.IsGone(tag) {
+		t.Fatalf("%s is not known to be gone", tag)
+	}
+	return tag
 }
