@@ -64,43 +64,52 @@ func TestACopyIsConfirmedWithoutItsLease(t *testing.T) {
 	})
 }
 
-// TestAnErrorOfTheListOfReplicasEndsTheSending: a file on its way to a replica that does not answer does not keep the
-// run until its work counts as stalled.
-func TestAnErrorOfTheListOfReplicasEndsTheSending(t *testing.T) {
+// TestAnErrorOfTheDatabaseEndsTheSending: a file on its way to a replica that does not answer does not keep the run
+// until its work counts as stalled. The list of replicas is read again when all is packed, and files are claimed as long
+// as this worker has hands.
+func TestAnErrorOfTheDatabaseEndsTheSending(t *testing.T) {
 	t.Parallel()
-	enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
-		r := newReplicated(t, db, func(j *pipeline.Job) { j.Workers = 1 })
+	for table, workers := range map[string]int{"space_replicas": 1, "sendings": 2} {
+		t.Run(table, func(t *testing.T) {
+			enginetest.Each(t, func(t *testing.T, db *dialect.DB) {
+				r := newReplicated(t, db, func(j *pipeline.Job) { j.Workers = workers })
+				r.endsWithout(table)
+			})
+		})
+	}
+}
 
-		// The replicas are listed once more when all is packed.
-		var once sync.Once
-		released := make(chan struct{})
-		r.replica = &watchedStore{Store: r.replica, onCreate: func(ctx context.Context, _ string) (err error) {
-			once.Do(func() { _, err = db.Writer.ExecContext(ctx, "ALTER TABLE space_replicas RENAME TO missing") })
-			if err != nil {
-				return err
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-released:
-				return store.ErrAbsent
-			}
-		}}
-
-		ended := make(chan error, 1)
-		go func() {
-			_, err := r.run()
-			ended <- err
-		}()
-
-		select {
-		case err := <-ended:
-			if err == nil {
-				t.Error("the run succeeded without the list of replicas")
-			}
-		case <-time.After(longest):
-			close(released)
-			t.Errorf("the run did not end: %v", <-ended)
+// endsWithout fails the test unless the run ends although a table is gone while a file is sent and never arrives.
+func (r *replicated) endsWithout(table string) {
+	r.tb.Helper()
+	var once sync.Once
+	released := make(chan struct{})
+	r.replica = &watchedStore{Store: r.replica, onCreate: func(ctx context.Context, _ string) (err error) {
+		once.Do(func() { _, err = r.db.Writer.ExecContext(ctx, "ALTER TABLE "+table+" RENAME TO missing") })
+		if err != nil {
+			return err
 		}
-	})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-released:
+			return store.ErrAbsent
+		}
+	}}
+
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.run()
+		ended <- err
+	}()
+
+	select {
+	case err := <-ended:
+		if err == nil {
+			r.tb.Errorf("the run succeeded without %s", table)
+		}
+	case <-time.After(longest):
+		close(released)
+		r.tb.Errorf("the run did not end: %v", <-ended)
+	}
 }

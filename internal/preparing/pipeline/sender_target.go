@@ -124,9 +124,12 @@ func (t *target) touch() { t.moved.Store(time.Now().UnixNano()) }
 
 func (t *target) idle() time.Duration { return time.Since(time.Unix(0, t.moved.Load())) }
 
-// dispatch claims files and sends them until nothing is left that this worker can send.
+// dispatch claims files and sends them until nothing is left that this worker can send. After an error it does not
+// finish the files under way.
 func (t *target) dispatch(ctx context.Context, packed <-chan struct{}) error {
 	defer t.sends.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	idle := lookEvery
 	for {
 		select {

@@ -153,8 +153,9 @@ func (s *Syncer) files(ctx context.Context) error {
 // longestRead is the most that is read at once: the buffer of io.Copy.
 const longestRead = 32 << 10
 
-// eachLacking calls fn with the name of each file that the replica lacks.
+// eachLacking calls fn once with the name of each file that the replica lacks. Several uploads may have the same file.
 func (s *Syncer) eachLacking(ctx context.Context, fn func(name string, blob sqlrepo.Blob)) error {
+	seen := map[sqlrepo.Digest]bool{}
 	for _, kind := range []struct {
 		blobs iter.Seq2[sqlrepo.Blob, error]
 		name  func([32]byte) string
@@ -169,9 +170,11 @@ func (s *Syncer) eachLacking(ctx context.Context, fn func(name string, blob sqlr
 			if err != nil {
 				return err
 			}
-			if len(blob.Digest) == len(sqlrepo.Digest{}) {
-				fn(kind.name([32]byte(blob.Digest)), blob)
+			if len(blob.Digest) != len(sqlrepo.Digest{}) || seen[sqlrepo.Digest(blob.Digest)] {
+				continue
 			}
+			seen[sqlrepo.Digest(blob.Digest)] = true
+			fn(kind.name([32]byte(blob.Digest)), blob)
 		}
 	}
 	return nil

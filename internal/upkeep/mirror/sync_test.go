@@ -16,7 +16,7 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// lacking is a repository with one shard that a replica lacks.
+// lacking is a repository with one shard that a replica lacks, of two uploads.
 type lacking struct {
 	mirror.Replicas
 	blob sqlrepo.Blob
@@ -29,7 +29,7 @@ type lacking struct {
 }
 
 func (l *lacking) UncopiedShards(context.Context, string, string) iter.Seq2[sqlrepo.Blob, error] {
-	return func(yield func(sqlrepo.Blob, error) bool) { yield(l.blob, nil) }
+	return func(yield func(sqlrepo.Blob, error) bool) { _ = yield(l.blob, nil) && yield(l.blob, nil) }
 }
 
 func (l *lacking) UncopiedIndexes(context.Context, string, string) iter.Seq2[sqlrepo.Blob, error] {
