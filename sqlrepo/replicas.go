@@ -46,6 +46,14 @@ func (r *Repository) SetReplica(ctx context.Context, store, origin string) error
 	})
 }
 
+// EndReplica ends what SetReplica began. The copies stay. It returns ErrNotFound if the store is no replica of that one.
+func (r *Repository) EndReplica(ctx context.Context, store, origin string) error {
+	return r.db.Transact(ctx, "end a replica", func(tx *core.Tx) error {
+		return tx.Later(ctx, sq.Delete("replicas").Where(sq.Eq{"store": store, "origin": origin}),
+			func(rows int64) error { return core.Affected(rows, ErrNotFound) })
+	})
+}
+
 // Synced notes that a replica has everything of its origin now.
 func (r *Repository) Synced(ctx context.Context, store, origin string) error {
 	return r.changeStore(ctx, "note that a replica has everything",

@@ -73,12 +73,19 @@ guppy store sync sends it, or the workers do if it is a replica of a space.`
 // setStore records where a store is now.
 func (a *app) setStore(ctx context.Context, cfg *config.Config, repo *repository, name, place string,
 	lost bool) (err error) {
-	row, err := findStore(ctx, repo, name)
+	_, rows, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	row, err := rows.named(name)
 	if err != nil {
 		return err
 	}
 	if row.Identity == store.NoneIdentity {
 		return fmt.Errorf("%w: a store %s is everywhere", errUsage, store.NoneURL)
+	}
+	if err := rows.without(row).refuseNested(ctx, cfg, place); err != nil {
+		return err
 	}
 
 	// A worker would go on in the old place.

@@ -114,6 +114,11 @@ func (rows storeRows) named(name string) (sqlrepo.Store, error) {
 		config.DidYouMean("", name, namesOf(rows, storeName)))
 }
 
+// without returns the other stores.
+func (rows storeRows) without(row sqlrepo.Store) storeRows {
+	return slices.DeleteFunc(slices.Clone(rows), func(other sqlrepo.Store) bool { return other.Identity == row.Identity })
+}
+
 // nameOf returns the name of the store with this identity, or the identity of a store that is not known.
 func (rows storeRows) nameOf(identity string) string {
 	for _, row := range rows {

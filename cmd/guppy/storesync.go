@@ -31,10 +31,13 @@ what a replica lacks. Files that are removed from FROM are removed from its
 replicas, too, if those are there.
 
 Sync may be interrupted at any moment, and sends the rest when it is run again.
-Workers may continue meanwhile.`
+Workers may continue meanwhile.
+
+With --end, TO is no replica of FROM any longer. Its files stay; guppy gc
+--strays --yes removes what nothing else needs.`
 
 func (a *app) storeSyncCommand() *cobra.Command {
-	verify, limit := false, ""
+	verify, end, limit := false, false, ""
 	command := &cobra.Command{
 		Use: "sync FROM TO", Short: "Make a store a replica of another one, or bring it up to date", Long: storeSyncHelp,
 		Args: usageArgs(cobra.ExactArgs(2)),
@@ -42,6 +45,12 @@ func (a *app) storeSyncCommand() *cobra.Command {
 			most, err := parseRate(limit)
 			if err != nil {
 				return err
+			}
+			if end && (verify || limit != "") {
+				return fmt.Errorf("%w: --end sends nothing: leave out --verify and --limit", errUsage)
+			}
+			if end {
+				return a.endReplica(ctx, cfg, repo, args[0], args[1])
 			}
 			return a.syncStore(ctx, cfg, repo, args[0], args[1], verify, most)
 		}),
@@ -52,9 +61,36 @@ func (a *app) storeSyncCommand() *cobra.Command {
 	flags.BoolVar(&verify, "verify", false, "read what is known to be in TO, too, and send again what is damaged")
 	flags.StringVar(&limit, "limit", "", "read at most `BYTES` of FROM in a second, such as 20MiB")
 	flags.String("workers", "", "copy `N` files at a time (default: the number of CPUs)")
+	flags.BoolVar(&end, "end", false, "end this: TO is no replica of FROM any longer")
 	addStorePathFlag(flags)
 
 	return command
+}
+
+// endReplica ends what a sync began.
+func (a *app) endReplica(ctx context.Context, cfg *config.Config, repo *repository, from, to string) error {
+	_, rows, err := a.storesByPath(ctx, cfg, repo)
+	if err != nil {
+		return err
+	}
+	origin, err := rows.named(from)
+	if err != nil {
+		return err
+	}
+	replica, err := rows.named(to)
+	if err != nil {
+		return err
+	}
+
+	err = repo.EndReplica(ctx, replica.Identity, origin.Identity)
+	if errors.Is(err, sqlrepo.ErrNotFound) {
+		err = fmt.Errorf("store %q is no replica of store %q: %w: guppy store ls lists replicas", replica.Name, origin.Name, err)
+	}
+	if err != nil {
+		return err
+	}
+	view := newKnownStore(replica)
+	return a.print(view, view.text)
 }
 
 // parseRate returns the number of bytes a second that a limit allows, 0 for none.

@@ -160,6 +160,11 @@ func replicaSynced(f *fixture) {
 	f.pass(time.Second)
 	f.ok(f.Synced(f.ctx, "second", "first"))
 	equal(f.t, "time", must(f.Replicas(f.ctx))(f.t)[0].SyncedAt, sqlrepo.NewTime(f.now))
+
+	f.fails(f.EndReplica(f.ctx, "first", "second"), sqlrepo.ErrNotFound)
+	f.ok(f.EndReplica(f.ctx, "second", "first"))
+	f.fails(f.EndReplica(f.ctx, "second", "first"), sqlrepo.ErrNotFound)
+	equal(f.t, "replicas", len(must(f.Replicas(f.ctx))(f.t)), 0)
 }
 
 func unknownReplica(f *fixture) {
