@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -52,7 +53,7 @@ type URLAdapter interface {
 	Elsewhere(s Settings) Settings
 }
 
-// Direct returns the settings for reaching the same database at another URL, past a pooler. Options that name the
+// Direct returns the settings for reaching the same database at another URL: past a pooler, or a copy of it. Options that name the
 // database or the way to it give place to the URL. The password and other options stay, unless the URL has its own. By
 // default all options stay.
 func Direct(s Settings, url Secret) Settings {
@@ -174,6 +175,30 @@ func (db *DB) Writing() string {
 		return namer.Writing(db)
 	}
 	return ""
+}
+
+// Follower is an engine whose databases may be copies that follow another one.
+type Follower interface {
+	Standing(ctx context.Context, db *DB) (Standing, error)
+}
+
+// Standing says how a database follows another one.
+type Standing struct {
+	// Follows is true for a copy that follows another database and can't be changed itself.
+	Follows bool
+	// Receives is true if the copy is connected to what it follows.
+	Receives bool
+	// Behind is the age of what the copy has: of its last commit, or 0 if it is connected and has applied all that it
+	// has received. It is negative if that is unknown.
+	Behind time.Duration
+}
+
+// Standing says how the database follows another one. By default it follows none.
+func (db *DB) Standing(ctx context.Context) (Standing, error) {
+	if follower, able := db.Engine.(Follower); able {
+		return follower.Standing(ctx, db)
+	}
+	return Standing{}, ctx.Err()
 }
 
 // Notifier is an engine on which a commit alone does not wake up listeners.

@@ -34,6 +34,8 @@ type Settings struct {
 	// Peek opens a database for a short look, by somebody who only reads, that leaves no trace: no file is made or
 	// changed. What is read may be out of date.
 	Peek bool
+	// Reading is for somebody who only reads. Of several servers it takes a copy that follows the others, if there is one.
+	Reading bool
 	// SchemaMayLack opens a database even if the schema that the options name is not there yet, so that it can be
 	// made.
 	SchemaMayLack bool

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -55,25 +56,36 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := requireDataDir(cfg); err != nil {
-		return err
-	}
 
 	ctx := cmd.Context()
-	db, err := openSource(ctx, a.directSettings(cfg))
+	repo, err := a.openToBackUp(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := refuseOwnPlace(cfg, db, file); err != nil {
+	defer func() { err = errors.Join(err, repo.close()) }()
+	if err := refuseOwnPlace(cfg, repo.db, file); err != nil {
 		return err
 	}
 
-	repo := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
-	err = a.showTransfer(ctx, db.Describe(), file, func(progress copying.Progress) (copying.Content, error) {
-		return backup.Write(ctx, repo, file, backup.Options{Overwrite: force, Progress: progress})
+	err = a.showTransfer(ctx, repo.db.Describe(), file, func(progress copying.Progress) (copying.Content, error) {
+		return backup.Write(ctx, repo.Repository, file, backup.Options{Overwrite: force, Progress: progress})
 	})
 	return hintForce(err)
+}
+
+// openToBackUp opens the database of repo.read_url, or the configured one past a pooler.
+func (a *app) openToBackUp(ctx context.Context, cfg *config.Config) (*repository, error) {
+	if cfg.Repo.ReadURL != "" {
+		return a.openToRead(ctx, cfg)
+	}
+	if err := requireDataDir(cfg); err != nil {
+		return nil, err
+	}
+	db, err := openSource(ctx, a.directSettings(cfg))
+	if err != nil {
+		return nil, err
+	}
+	return &repository{Repository: sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)), db: db}, nil
 }
 
 const restoreHelp = `Restore copies a file that guppy backup has made into an empty database of any

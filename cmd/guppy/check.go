@@ -107,7 +107,11 @@ func (a *app) checkCommand() *cobra.Command {
 				options.upload = args[0]
 			}
 
-			return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+			mode := reading
+			if options.repair {
+				mode = existing
+			}
+			return a.openingCommand(mode, func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 				return a.check(ctx, cfg, repo, options)
 			})(cmd, args)
 		},

@@ -186,7 +186,7 @@ func (a *app) peek(ctx context.Context, cfg *config.Config) (*repository, error)
 	if err != nil {
 		return nil, err
 	}
-	return &repository{sqlrepo.New(db), db}, nil
+	return &repository{Repository: sqlrepo.New(db), db: db}, nil
 }
 
 func listSpaceNames(ctx context.Context, repo *repository) (names []string, err error) {

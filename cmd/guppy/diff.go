@@ -29,7 +29,7 @@ func (a *app) diffCommand() *cobra.Command {
 		Args: usageArgs(cobra.ExactArgs(2)),
 	}
 
-	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository,
+	command.RunE = a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository,
 		args []string) error {
 		before, err := findUpload(ctx, repo, args[0])
 		if err != nil {

@@ -21,7 +21,7 @@ func (a *app) dumpCommand() *cobra.Command {
 		Short: "Write all rows of the repository as JSON lines",
 		Long:  dumpHelp,
 		Args:  usageArgs(cobra.NoArgs),
-		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
+		RunE: a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			rows := newTransferring("dumping")
 			defer a.showBeside(ctx, rows.state)()
 

@@ -40,7 +40,7 @@ func (a *app) exportCommand() *cobra.Command {
 			return err
 		}
 
-		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
+		return a.readingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, args []string) error {
 			return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
 				if err := out.refuseOwn(cfg, repo); err != nil {
 					return err

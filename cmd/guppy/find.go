@@ -40,7 +40,7 @@ func (a *app) findCommand() *cobra.Command {
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 	}
 
-	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+	command.RunE = a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 		matching, err := options.matcher(args)
 		if err != nil {
 			return err

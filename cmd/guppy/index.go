@@ -37,7 +37,7 @@ beside them.
 func (a *app) indexLsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "ls [UPLOAD|SPACE]", Short: "List indexes", Long: indexLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
-		RunE: a.repositoryCommand(a.listIndexes),
+		RunE: a.readingCommand(a.listIndexes),
 	}
 	a.addListFlags(command)
 	return command
@@ -131,7 +131,7 @@ func (a *app) indexCatCommand() *cobra.Command {
 			return err
 		}
 
-		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+		return a.readingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			if err := out.refuseOwn(cfg, repo); err != nil {
 				return err
 			}

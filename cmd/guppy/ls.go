@@ -38,7 +38,7 @@ func (a *app) lsCommand() *cobra.Command {
 		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 
-	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
+	command.RunE = a.readingCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
 		name, err := nameUpload(ctx, repo, args[0])
 		if err != nil {

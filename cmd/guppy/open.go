@@ -24,6 +24,8 @@ var errDatabase = errors.New("the database cannot be used")
 type repository struct {
 	*sqlrepo.Repository
 	db *dialect.DB
+	// follows is true if the database is a copy that follows another one.
+	follows bool
 }
 
 func (r *repository) close() error { return r.db.Close() }
@@ -58,13 +60,18 @@ const (
 	existing opening = iota
 	// making is for commands that may be the first ever. They create whatever is absent.
 	making
+	// reading is for commands that change nothing in the database. They read from a standby if one is configured.
+	reading
 )
 
 // open opens the configured repository. It migrates the schema if the configuration allows that.
 func (a *app) open(ctx context.Context, cfg *config.Config, mode opening) (*repository, error) {
+	if mode == reading && cfg.Repo.ReadURL != "" {
+		return a.openToRead(ctx, cfg)
+	}
 	options := []migrate.Option{migrate.WithLogger(a.log)}
 	prepareDataDir := makeDataDir
-	if mode == existing {
+	if mode != making {
 		options = append(options, migrate.WithExisting())
 		prepareDataDir = requireDataDir
 	}
@@ -85,7 +92,7 @@ func (a *app) open(ctx context.Context, cfg *config.Config, mode opening) (*repo
 	if result.Backup != "" {
 		a.log.Info("the schema was brought up to date", "from", result.From, "to", result.To, "copy", result.Backup)
 	}
-	return &repository{sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)), db}, nil
+	return &repository{Repository: sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor)), db: db}, nil
 }
 
 // requireDataDir returns an error if the data directory was set, by a flag or otherwise, and does not exist.
@@ -160,6 +167,11 @@ type repositoryFunc func(context.Context, *config.Config, *repository, []string)
 // repositoryCommand returns a command for a repository that exists.
 func (a *app) repositoryCommand(fn repositoryFunc) func(*cobra.Command, []string) error {
 	return a.openingCommand(existing, fn)
+}
+
+// readingCommand returns a command that changes nothing in the database. It may run on a standby.
+func (a *app) readingCommand(fn repositoryFunc) func(*cobra.Command, []string) error {
+	return a.openingCommand(reading, fn)
 }
 
 // openingCommand returns a command that loads the configuration and opens the repository.

@@ -19,7 +19,7 @@ import (
 func TestReplicasAreFoundOnce(t *testing.T) {
 	engine, recorder := enginetest.Engines()[0], enginetest.Recorder{}
 	db := engine.Record(t, &recorder)
-	repo := &repository{sqlrepo.New(db), db}
+	repo := &repository{Repository: sqlrepo.New(db), db: db}
 
 	var files [2]store.Store
 	for i, name := range []string{"first", "second"} {

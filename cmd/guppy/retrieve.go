@@ -56,7 +56,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 		Args: usageArgs(cobra.ExactArgs(2)),
 	}
 
-	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
+	command.RunE = a.readingCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
 		selected, err := selection.New(options.include, options.exclude)
 		if err != nil {

@@ -29,7 +29,7 @@ func (a *app) serveCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "serve", Short: "Serve prepared content over HTTP, as an IPFS gateway", Long: serveHelp,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+		RunE: a.readingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			return a.withBlocks(ctx, cfg, repo, func(from *blocks.Source) error { return a.serve(ctx, cfg, repo, from) })
 		}),
 	}

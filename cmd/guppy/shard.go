@@ -35,7 +35,7 @@ or of all uploads.
 func (a *app) shardLsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "ls [UPLOAD|SPACE]", Short: "List shards", Long: shardLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
-		RunE: a.repositoryCommand(a.listShards),
+		RunE: a.readingCommand(a.listShards),
 	}
 	a.addListFlags(command)
 	return command

@@ -53,7 +53,7 @@ func (a *app) shardCatCommand() *cobra.Command {
 			return err
 		}
 
-		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+		return a.readingCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
 			return a.catShard(ctx, cfg, repo, digest, version, out)
 		})(cmd, args)
 	}

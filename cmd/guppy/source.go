@@ -22,7 +22,7 @@ func (a *app) sourceCommand() *cobra.Command {
 
 	list := &cobra.Command{
 		Use: "ls SPACE", Short: "List the sources of a space", Args: usageArgs(cobra.ExactArgs(1)),
-		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+		RunE: a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 			space, err := repo.FindSpace(ctx, args[0])
 			if err != nil {
 				return err

@@ -16,7 +16,7 @@ func (a *app) sourceShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show SPACE SOURCE", Short: "Show a source, and the mounts on which it was last scanned",
 		Args: usageArgs(cobra.ExactArgs(2)),
-		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+		RunE: a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 			space, err := repo.FindSpace(ctx, args[0])
 			if err != nil {
 				return err

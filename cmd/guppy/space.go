@@ -51,7 +51,7 @@ func (a *app) spaceCommand() *cobra.Command {
 
 	list := &cobra.Command{
 		Use: "ls", Short: "List spaces", Long: spaceLsHelp, Args: usageArgs(cobra.NoArgs),
-		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
+		RunE: a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository, _ []string) error {
 			spaces, err := repo.Spaces(ctx)
 			if err != nil {
 				return err

@@ -32,7 +32,7 @@ func (a *app) statsCommand() *cobra.Command {
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 	}
 
-	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+	command.RunE = a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 		if limits.Depth < 1 || limits.Elements < 1 {
 			return fmt.Errorf("%w: --depth and --top want numbers above 0", errUsage)
 		}

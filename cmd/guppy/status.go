@@ -29,7 +29,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 	}
 
-	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository,
+	command.RunE = a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository,
 		args []string) error {
 		var upload *int64
 		if len(args) == 1 {
@@ -44,7 +44,9 @@ func (a *app) statusCommand() *cobra.Command {
 			return a.watch(ctx, repo, upload)
 		}
 
-		view, err := newStatusSampler(repo.Repository, upload).sample(ctx)
+		sampler := newStatusSampler(repo.Repository, upload)
+		sampler.standby = repo.standby
+		view, err := sampler.sample(ctx)
 		if err != nil {
 			return err
 		}

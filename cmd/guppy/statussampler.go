@@ -14,8 +14,10 @@ import (
 // statusSampler samples uploads repeatedly. A sample costs one query for the list and one for each upload that is being
 // packed. Names and tags are queried once, because they hardly ever change.
 type statusSampler struct {
-	repo   *sqlrepo.Repository
-	upload *int64
+	repo *sqlrepo.Repository
+	// standby, if not nil, says how the database follows another one.
+	standby func(context.Context) (*standbyView, error)
+	upload  *int64
 	// queries counts the queries of the latest sample.
 	queries int
 	spaces  map[int64]sqlrepo.Space
@@ -88,7 +90,10 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 		return nil, err
 	}
 	view.stores = s.shownStores(open, view.Replicas)
-	return view, nil
+	if s.standby != nil {
+		view.Standby, err = s.standby(ctx)
+	}
+	return view, err
 }
 
 // storesAge is the time for which the list of stores is used again, because it seldom changes.

@@ -20,6 +20,9 @@ func (v *progressView) text(w io.Writer) {
 	for _, store := range v.stores {
 		store.text(w, v)
 	}
+	if v.Standby != nil {
+		fmt.Fprintln(w, v.Standby.text)
+	}
 }
 
 const noUploads = "no unfinished uploads"

@@ -12,9 +12,10 @@ import (
 
 // progressView is the output of guppy status.
 type progressView struct {
-	Time     instant         `json:"time"`     // when this was so
-	Uploads  []uploadStatus  `json:"uploads"`  // the chosen upload, or all unfinished ones
-	Replicas []replicaStatus `json:"replicas"` // what replicas lack, and what is being sent there
+	Time     instant         `json:"time"`              // when this was so
+	Uploads  []uploadStatus  `json:"uploads"`           // the chosen upload, or all unfinished ones
+	Replicas []replicaStatus `json:"replicas"`          // what replicas lack, and what is being sent there
+	Standby  *standbyView    `json:"standby,omitempty"` // how the database that was read follows another one
 
 	stores []storeStatus
 	now    time.Time

@@ -56,7 +56,7 @@ func (a *app) storeCheckCommand() *cobra.Command {
 				return errors.Join(err, a.checkUnknownStore(ctx, cfg, named, readData))
 			}
 
-			return a.withRepository(ctx, cfg, existing, func(repo *repository) error {
+			return a.withRepository(ctx, cfg, reading, func(repo *repository) error {
 				stores, err := a.storesToCheck(ctx, cfg, repo, named)
 				if err != nil {
 					return fmt.Errorf("could not check: %w", err)

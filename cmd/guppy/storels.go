@@ -22,7 +22,7 @@ there, whether each is to be seen from this host, and how much room it has.`
 func (a *app) storeLsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "ls", Short: "List stores", Long: storeLsHelp, Args: usageArgs(cobra.NoArgs),
-		RunE: a.repositoryCommand(a.listStores),
+		RunE: a.readingCommand(a.listStores),
 	}
 	a.addListFlags(command)
 	addStorePathFlag(command.Flags())

@@ -40,7 +40,7 @@ func (a *app) uploadCommand() *cobra.Command {
 	a.addPrepareFlags(command)
 	list := &cobra.Command{
 		Use: "ls [SPACE]", Short: "List uploads", Args: usageArgs(cobra.MaximumNArgs(1)),
-		RunE: a.repositoryCommand(a.listUploads),
+		RunE: a.readingCommand(a.listUploads),
 	}
 	a.addListFlags(list)
 	command.AddCommand(list, a.uploadShowCommand(), a.uploadTagCommand(), a.uploadRmCommand(), a.uploadPruneCommand())

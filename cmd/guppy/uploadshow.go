@@ -26,7 +26,7 @@ func (a *app) uploadShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show UPLOAD", Short: "Show everything about an upload", Long: uploadShowHelp,
 		Args: usageArgs(cobra.ExactArgs(1)),
-		RunE: a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
+		RunE: a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
 			key, err := findUpload(ctx, repo, args[0])
 			if err != nil {
 				return err

@@ -34,7 +34,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 
-	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
+	command.RunE = a.readingCommand(func(ctx context.Context, cfg *config.Config, repo *repository,
 		args []string) error {
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
 			named, err := findContent(ctx, repo, args[0])

@@ -35,6 +35,7 @@ func (a *app) watch(ctx context.Context, repo *repository, upload *int64) error 
 	}
 
 	sampler := newStatusSampler(repo.Repository, upload)
+	sampler.standby = repo.standby
 	for {
 		view, err := sampler.sample(ctx)
 		// A query that was interrupted is no error.
@@ -74,6 +75,8 @@ func (a *app) watchLive(ctx context.Context, repo *repository, upload *int64, ou
 		changed: make(chan struct{}, 1),
 		seen:    watched{place: a.placed},
 	}
+
+	watcher.sampler.standby = repo.standby
 
 	shown, hide := context.WithCancel(ctx)
 	sampling, stop := context.WithCancel(ctx)

@@ -71,6 +71,9 @@ func (s *watched) draw(now time.Time, width int) (head string, body []string) {
 	} else {
 		head += display.Faint(clock)
 	}
+	if s.view.Standby != nil {
+		head += "  " + display.Faint(s.view.Standby.text)
+	}
 
 	page := page{width: width, lines: body, place: s.place}
 	page.uploads(s.view)

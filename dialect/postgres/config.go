@@ -52,7 +52,7 @@ func newConfig(s dialect.Settings) (*pgx.ConnConfig, error) {
 
 	// Poolers know this parameter. It decides on the texts of reads outside of transactions.
 	config.RuntimeParams["client_encoding"] = "UTF8"
-	preferWritable(s, config)
+	chooseServer(s, config)
 	if err := setExecMode(s, config); err != nil {
 		return nil, err
 	}
@@ -114,11 +114,16 @@ func joinKeywords(list []keyword) string {
 	return strings.Join(words, " ")
 }
 
-// preferWritable chooses the writable one among several servers, unless the URL asks for another.
-func preferWritable(s dialect.Settings, config *pgx.ConnConfig) {
+// chooseServer chooses the writable one among several servers, or a standby for somebody who only reads, unless the URL
+// asks for another.
+func chooseServer(s dialect.Settings, config *pgx.ConnConfig) {
 	_, named := dialect.URLParameter(s.URL, "target_session_attrs")
-	if !named && config.ValidateConnect == nil && severalServers(config) {
-		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	if named || config.ValidateConnect != nil || !severalServers(config) {
+		return
+	}
+	config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	if s.Reading {
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPreferStandby
 	}
 }
 

@@ -33,6 +33,7 @@ var _ interface {
 	dialect.Listener
 	dialect.Explainer
 	dialect.Analyzer
+	dialect.Follower
 } = Engine{}
 
 // Facts implements dialect.Engine.

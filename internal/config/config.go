@@ -84,7 +84,10 @@ type Repo struct {
 	AutoMigrate bool          `koanf:"auto_migrate"`
 	// MigrateURL is the URL used to change the schema, or "" to use the same URL as for everything else. Load sets it to
 	// "" if a higher layer names the database.
-	MigrateURL             secret.String `koanf:"migrate_url"`
+	MigrateURL secret.String `koanf:"migrate_url"`
+	// ReadURL is the URL for commands that only read, such as that of a standby, or "" to use the same URL as for
+	// everything else. Load sets it to "" if a higher layer names the database.
+	ReadURL                secret.String `koanf:"read_url"`
 	AllowNetworkFilesystem bool          `koanf:"allow_network_filesystem"`
 }
 

@@ -27,6 +27,7 @@ const (
 	poolerKey          = "repo.pooler"
 	execModeKey        = "repo.query_exec_mode"
 	migrateURLKey      = "repo.migrate_url"
+	readURLKey         = "repo.read_url"
 	sourcePathsKey     = "worker.source_paths"
 	storePathsKey      = "store.paths"
 )
@@ -34,7 +35,7 @@ const (
 // databaseKeys are the settings that must be valid one by one before they are checked together.
 var databaseKeys = []string{"repo.data_dir", typeKey, urlKey, hostKey, portKey, userKey, dbnameKey, passwordKey,
 	passwordFileKey, oldPasswordFileKey, sslmodeKey, sslrootcertKey, sslcertKey, sslkeyKey, schemaKey, poolerKey,
-	execModeKey, migrateURLKey}
+	execModeKey, migrateURLKey, readURLKey}
 
 // namePart is a setting that names the database or refines its name.
 type namePart struct{ key, value, parameter string }
@@ -88,39 +89,40 @@ func (r *resolver) database() {
 
 	r.refine()
 	r.password()
-	r.migrateURL(engine)
+	r.otherURL(engine, migrateURLKey, &repo.MigrateURL)
+	r.otherURL(engine, readURLKey, &repo.ReadURL)
 }
 
-// migrateURL refuses a URL that leads elsewhere than the database's. Otherwise what it says goes over the other
-// settings. It does not use a URL that a higher layer has not seen: one that names another database for this run does
-// not want that of the file to be migrated.
-func (r *resolver) migrateURL(engine dialect.Engine) {
-	repo := &r.c.Repo
-	if repo.MigrateURL == "" {
+// otherURL refuses a second URL of the database that leads elsewhere. Otherwise what it says goes over the other
+// settings. It does not use a URL that a higher layer has not seen: one that names another database for this run means
+// that one alone.
+func (r *resolver) otherURL(engine dialect.Engine, key string, url *secret.String) {
+	if *url == "" {
 		return
 	}
 
-	for _, key := range []string{urlKey, hostKey, portKey, dbnameKey} {
-		if named := r.c.Origin(key); named.layer() > r.c.Origin(migrateURLKey).layer() {
-			repo.MigrateURL = ""
-			r.c.unused[migrateURLKey] = fmt.Sprintf("not used: %s comes from %s", key, named)
-			r.warn("%s (%s) is not used, since %s comes from %s: to use it, set it there too", migrateURLKey,
-				r.c.Origin(migrateURLKey), key, named)
+	for _, naming := range []string{urlKey, hostKey, portKey, dbnameKey} {
+		if named := r.c.Origin(naming); named.layer() > r.c.Origin(key).layer() {
+			*url = ""
+			r.c.unused[key] = fmt.Sprintf("not used: %s comes from %s", naming, named)
+			r.warn("%s (%s) is not used, since %s comes from %s: to use it, set it there too", key, r.c.Origin(key), naming,
+				named)
 			return
 		}
 	}
 
-	other, err := dialect.EngineOf(dialect.Settings{URL: repo.MigrateURL})
-	if !r.check(migrateURLKey, err) {
+	other, err := dialect.EngineOf(dialect.Settings{URL: *url})
+	if !r.check(key, err) {
 		return
 	}
 	if got, want := other.Facts(), engine.Facts(); got.Name != want.Name {
-		r.check(migrateURLKey, fmt.Errorf("the URL is for %s, but the database is %s", got.Title, want.Title))
+		r.check(key, fmt.Errorf("the URL is for %s, but the database is %s", got.Title, want.Title))
 	}
 
-	path, found := dialect.URLParameter(repo.MigrateURL, "search_path")
-	if found && repo.Schema != "" && strings.Trim(path, `"`) != repo.Schema {
-		r.check(migrateURLKey, fmt.Errorf("its search_path differs from %s: set only one of them", schemaKey))
+	schema := r.c.Repo.Schema
+	path, found := dialect.URLParameter(*url, "search_path")
+	if found && schema != "" && strings.Trim(path, `"`) != schema {
+		r.check(key, fmt.Errorf("its search_path differs from %s: set only one of them", schemaKey))
 	}
 }
 
@@ -152,7 +154,7 @@ func (r *resolver) ignoreServer(title string) {
 	repo := &r.c.Repo
 	ignored := append(r.names(), set(namePart{passwordKey, repo.Password.Reveal(), ""},
 		namePart{passwordFileKey, repo.PasswordFile, ""}, namePart{oldPasswordFileKey, repo.DatabasePasswordFile, ""},
-		namePart{migrateURLKey, repo.MigrateURL.Reveal(), ""})...)
+		namePart{migrateURLKey, repo.MigrateURL.Reveal(), ""}, namePart{readURLKey, repo.ReadURL.Reveal(), ""})...)
 	ignored = append(ignored, r.refinements()...)
 
 	if repo.Pooler != PoolerNone {
@@ -163,7 +165,7 @@ func (r *resolver) ignoreServer(title string) {
 		r.warn("%s is ignored: the database is %s", p.key, title)
 	}
 
-	repo.Password, repo.MigrateURL = "", ""
+	repo.Password, repo.MigrateURL, repo.ReadURL = "", "", ""
 }
 
 // refine refuses settings that contradict the URL.

@@ -57,6 +57,7 @@ var keys = []keySpec{
 	{name: "repo.retry_for", kind: span{0, 24 * time.Hour}},
 	{name: "repo.auto_migrate", kind: truth{}},
 	{name: migrateURLKey, kind: hidden{}},
+	{name: readURLKey, kind: hidden{}},
 	{name: "repo.allow_network_filesystem", kind: truth{}},
 	{name: "store.retry_for", kind: span{0, 24 * time.Hour}},
 	{name: storePathsKey, kind: storePairs},

@@ -33,7 +33,7 @@ func (c *Config) resolve(home string, known []Problem) []Problem {
 // leaves paths alone, because they may begin or end with white space.
 func (c *Config) trim() {
 	c.Repo.DatabaseURL = dialect.TrimURL(c.Repo.DatabaseURL)
-	c.Repo.MigrateURL = dialect.TrimURL(c.Repo.MigrateURL)
+	c.Repo.MigrateURL, c.Repo.ReadURL = dialect.TrimURL(c.Repo.MigrateURL), dialect.TrimURL(c.Repo.ReadURL)
 }
 
 func concernDatabase(problems []Problem) bool {
