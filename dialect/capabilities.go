@@ -53,9 +53,9 @@ type URLAdapter interface {
 	Elsewhere(s Settings) Settings
 }
 
-// Direct returns the settings for reaching the same database at another URL: past a pooler, or a copy of it. Options that name the
-// database or the way to it give place to the URL. The password and other options stay, unless the URL has its own. By
-// default all options stay.
+// Direct returns the settings for reaching the same database at another URL: past a pooler, or a copy of it. Options
+// that name the database or the way to it give place to the URL. The password and other options stay, unless the URL
+// has its own. By default all options stay.
 func Direct(s Settings, url Secret) Settings {
 	s.URL = url
 	if HoldsPassword(url) {

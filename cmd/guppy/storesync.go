@@ -84,7 +84,8 @@ func (a *app) endReplica(ctx context.Context, cfg *config.Config, repo *reposito
 
 	err = repo.EndReplica(ctx, replica.Identity, origin.Identity)
 	if errors.Is(err, sqlrepo.ErrNotFound) {
-		err = fmt.Errorf("store %q is no replica of store %q: %w: guppy store ls lists replicas", replica.Name, origin.Name, err)
+		err = fmt.Errorf("store %q is no replica of store %q: %w: guppy store ls lists replicas", replica.Name, origin.Name,
+			err)
 	}
 	if err != nil {
 		return err

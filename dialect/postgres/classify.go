@@ -35,7 +35,7 @@ func (Engine) Classify(err error) dialect.Class {
 		return dialect.Exists
 	case code == "23503":
 		return dialect.MissingReference
-	case code == "40001" || code == "40P01" || code == "55P03":
+	case code == serializationFailure || code == "40P01" || code == "55P03":
 		return dialect.Conflict
 	case code == "25006" || code == "25P03" || code == queryCanceled || strings.HasPrefix(code, "08") ||
 		strings.HasPrefix(code, "57P") || code == "53300":

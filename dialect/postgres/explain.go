@@ -19,6 +19,7 @@ const (
 	diskFull              = "53100"
 	tooManyConnections    = "53300"
 	idleInTransaction     = "25P03"
+	serializationFailure  = "40001"
 )
 
 // errPoolTooSmall is returned when a pooler did not provide a session.
@@ -51,6 +52,13 @@ func (Engine) Explain(s dialect.Settings, err error, schema bool) error {
 	case idleInTransaction:
 		what = idleTimeout + " of the role, the database or the server ended a session of guppy's"
 		advice = "ALTER ROLE " + role + " SET " + idleTimeout + " = '1min': a shard has its name within a transaction"
+	case serializationFailure:
+		if !s.Reading {
+			return err
+		}
+		what = "the standby ended what guppy read, which was in the way of changes from the primary"
+		advice = "set hot_standby_feedback = on, or a larger max_standby_streaming_delay, on the standby; or leave out " +
+			"repo.read_url"
 	case insufficientPrivilege, noSchemaSelected:
 		what, advice = rightsAdvice(s, schema, role, database)
 	default:

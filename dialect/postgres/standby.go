@@ -13,7 +13,7 @@ func (Engine) Standing(ctx context.Context, db *dialect.DB) (standing dialect.St
 	var applied bool
 	var seconds float64
 	err = db.Reader.QueryRowxContext(ctx, `SELECT pg_is_in_recovery(), EXISTS (SELECT 1 FROM pg_stat_wal_receiver),
-		CASE WHEN pg_is_in_recovery() THEN COALESCE(pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn(), FALSE) ELSE FALSE END,
+		COALESCE(pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn(), FALSE),
 		COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - pg_last_xact_replay_timestamp()), -1)::float8`).
 		Scan(&standing.Follows, &standing.Receives, &applied, &seconds)
 	if err != nil || !standing.Follows {
