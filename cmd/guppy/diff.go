@@ -97,10 +97,10 @@ type diffView struct {
 }
 
 var changeList = list[diffView]{name: "changes", columns: []column[diffView]{
-	{"CHANGE", func(v diffView) string { return v.Change }, words},
-	{"PATH", func(v diffView) string { return printable(v.Path) }, words},
+	{"CHANGE", func(v diffView) string { return v.Change }, whole},
 	{"BEFORE", func(v diffView) string { return v.Before.short() }, words},
 	{"AFTER", func(v diffView) string { return v.After.short() }, words},
+	{"PATH", func(v diffView) string { return printable(v.Path) }, words},
 }}
 
 // short returns the kind of an entry and the size of a file.

@@ -171,11 +171,11 @@ type match struct {
 
 var matchList = list[match]{
 	name: "matches", empty: "nothing matches in the uploads that were searched", columns: []column[match]{
-		{"UPLOADED (UTC)", func(v match) string { return v.StartedAt.short() }, words},
+		{"UPLOADED (UTC)", func(v match) string { return v.StartedAt.short() }, whole},
 		{"SPACE", func(v match) string { return printable(v.Space) }, words},
-		{"KIND", func(v match) string { return v.Kind }, words},
+		{"KIND", func(v match) string { return v.Kind }, whole},
 		{"SIZE", func(v match) string { return v.size() }, number},
-		{"MODIFIED (UTC)", func(v match) string { return v.ModifiedAt.short() }, words},
+		{"MODIFIED (UTC)", func(v match) string { return v.ModifiedAt.short() }, whole},
 		{"CID", func(v match) string { return v.CID }, identifier},
 		{"NAME", func(v match) string { return printable(v.Name) }, words},
 	},

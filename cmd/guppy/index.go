@@ -60,8 +60,8 @@ type storedIndexView struct {
 func indexList(empty string) list[storedIndexView] {
 	return list[storedIndexView]{name: "indexes", empty: empty, columns: []column[storedIndexView]{
 		{"INDEX", func(v storedIndexView) string { return v.CID }, identifier},
-		{"LAYOUT", func(v storedIndexView) string { return v.Layout }, words},
-		{"STATE", func(v storedIndexView) string { return v.State }, words},
+		{"LAYOUT", func(v storedIndexView) string { return v.Layout }, whole},
+		{"STATE", func(v storedIndexView) string { return v.State }, whole},
 		{"SIZE", func(v storedIndexView) string { return progress.Bytes(v.Bytes) }, number},
 		{"SHARDS", func(v storedIndexView) string { return fmt.Sprint(v.Shards) }, number},
 		{"SLICES", func(v storedIndexView) string { return fmt.Sprint(v.Slices) }, number},

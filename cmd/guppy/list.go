@@ -34,18 +34,23 @@ type column[V any] struct {
 	look  columnLook
 }
 
+// columnLook is how a column looks: words, or a combination of the other looks.
 type columnLook int
 
 const (
-	words columnLook = iota
+	words columnLook = 0
 	// number is aligned at its right side.
-	number
+	number columnLook = 1 << iota
+	// whole is never shortened: it is short, as a state and a time are.
+	whole
 	// identifier is shortened on a terminal.
 	identifier
 	// optional is left out if no row has it.
 	optional
-	// reason is optional, and shortened on a terminal so that its end stays, which says most.
-	reason
+	// why is shortened on a terminal so that its end stays, which says most.
+	why
+
+	reason = why | optional
 )
 
 // listOptions are the flags of lists.
@@ -58,7 +63,7 @@ type listOptions struct {
 // addListFlags adds the flags that all lists have.
 func (a *app) addListFlags(command *cobra.Command) {
 	a.addRowFlags(command)
-	command.Flags().BoolVar(&a.listing.full, "full", false, "do not shorten CIDs, DIDs and reasons on a terminal")
+	command.Flags().BoolVar(&a.listing.full, "full", false, "shorten nothing on a terminal, even if lines get too long")
 }
 
 // addRowFlags adds the flags of commands that print rows, perhaps not as a table.
@@ -74,15 +79,18 @@ var errBothForms = fmt.Errorf("%w: use either --json or --format", errUsage)
 // longestReason is how many characters of a reason a list shows on a terminal.
 const longestReason = 60
 
-// cell returns the text of a cell as a list shows it on a terminal.
-func (l columnLook) cell(text string) string {
-	switch l {
-	case identifier:
-		return display.Shorten(text)
-	case reason:
-		return display.WithoutMiddle(text, longestReason)
+// display returns the column as a table shows it. Only if it is short, as on a terminal, long cells are shortened.
+func (c column[V]) display(short bool) display.Column {
+	shown := display.Column{Title: c.title, Right: c.look&number != 0, Optional: c.look&optional != 0,
+		Whole: c.look&whole != 0, Identifier: c.look&identifier != 0}
+	switch {
+	case !short:
+	case shown.Identifier:
+		shown.Widest = display.IdentifierWidth
+	case c.look&why != 0:
+		shown.Widest = longestReason
 	}
-	return text
+	return shown
 }
 
 // target returns what standard output is, even while lines that are written there appear above bars.
@@ -97,6 +105,19 @@ func (a *app) target() io.Writer {
 func (a *app) onTerminal() bool {
 	file, isFile := a.target().(*os.File)
 	return isFile && term.IsTerminal(int(file.Fd()))
+}
+
+// width returns the width that a table has to fit, 0 if there is none: on standard output that is no terminal, and with
+// --full.
+func (a *app) width() int {
+	if a.listing.full || !a.onTerminal() {
+		return 0
+	}
+	width, _, err := term.GetSize(int(a.target().(*os.File).Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 // rows prints rows that are all known.
@@ -152,24 +173,21 @@ func (l list[V]) json(a *app, each func(yield func(V) error) error, end func(err
 
 // text prints a table. A list without rows says so on standard error.
 func (l list[V]) text(a *app, each func(yield func(V) error) error, footer func() string) error {
-	terminal := a.onTerminal()
+	short := a.onTerminal() && !a.listing.full
 	columns := make([]display.Column, len(l.columns))
 	for i, column := range l.columns {
-		columns[i] = display.Column{Title: column.title, Right: column.look == number,
-			Optional: column.look == optional || column.look == reason}
+		columns[i] = column.display(short)
 	}
 
 	out := bufio.NewWriter(a.stdout)
 	styled := display.Styled(a.target(), a.environ, a.voice.color)
 	table, filled := display.NewTable(out, columns, styled), false
+	table.Fit(a.width())
 	err := each(func(row V) error {
 		filled = true
 		cells := make([]string, len(l.columns))
 		for i, column := range l.columns {
 			cells[i] = column.text(row)
-			if terminal && !a.listing.full {
-				cells[i] = column.look.cell(cells[i])
-			}
 		}
 		return table.Row(cells)
 	})

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/guppy-prep/guppy/internal/display"
 	"github.com/guppy-prep/guppy/internal/testing/terminal"
 )
 
@@ -41,6 +44,49 @@ func TestListsKnowTheTerminal(t *testing.T) {
 		}
 		if test.args[0] == "find" && len(test.args) == 2 && !strings.Contains(output, "\x1b[1m") {
 			t.Errorf("%q: no header stands out: %q", test.args, output)
+		}
+	}
+}
+
+// TestListsFitTheTerminal prints lists with long names on a narrow terminal.
+func TestListsFitTheTerminal(t *testing.T) {
+	t.Parallel()
+	i, source := install(t, build(t), engines()[0]), filepath.Join(t.TempDir(), "source")
+	directory := filepath.Join(source, strings.Repeat("directory", 10))
+	noError(t, os.MkdirAll(directory, 0o700))
+	noError(t, os.WriteFile(filepath.Join(directory, strings.Repeat("file", 20)+".txt"), []byte("content"), 0o600))
+	i.run(t, "prepare", source, "--piece-cid", "--tag", strings.Repeat("tag", 10))
+	noError(t, os.WriteFile(filepath.Join(directory, "another"), []byte("more"), 0o600))
+	i.run(t, "prepare", source)
+
+	const width = 80
+	for _, args := range [][]string{
+		{"upload", "ls"}, {"ls", "default"}, {"shard", "ls"}, {"index", "ls"}, {"store", "ls"}, {"space", "ls"},
+		{"source", "ls", "default"}, {"find", "file*"}, {"diff", "1", "2"}, {"config", "show"}, {"stats", "1"},
+		{"retrieve", "1", filepath.Join(t.TempDir(), "out"), "--dry-run"},
+		{"upload", "prune", "default", "--keep-last", "1", "--dry-run"},
+	} {
+		// Only the lines of tables have to fit: those with two spaces between columns.
+		widest := func(args []string) (widest int) {
+			term := terminal.New(t, width, 100)
+			p := i.startOn(t, term, append([]string{"--progress", "none"}, args...)...)
+			code := p.exit(t)
+			if text := lastScreen(t, term); code != exitComplete {
+				t.Fatalf("%q: exit code %d: %s", args, code, text)
+			}
+			for line := range strings.Lines(display.Plain(term.Output())) {
+				if line = strings.TrimSpace(line); strings.Contains(line, "  ") {
+					widest = max(widest, ansi.StringWidth(line))
+				}
+			}
+			return widest
+		}
+
+		if widest := widest(args); widest > width || widest == 0 {
+			t.Errorf("%q: a line is %d wide on a terminal of %d", args, widest, width)
+		}
+		if args[0] == "find" && widest(append(args, "--full")) <= width {
+			t.Errorf("%q --full is shortened", args)
 		}
 	}
 }

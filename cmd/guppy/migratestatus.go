@@ -187,7 +187,7 @@ func viewKnown(status migrate.Status) []knownView {
 }
 
 var migrationList = list[knownView]{name: "migrations", columns: []column[knownView]{
-	{"VERSION", func(v knownView) string { return fmt.Sprintf("%04d", v.Version) }, words},
+	{"VERSION", func(v knownView) string { return fmt.Sprintf("%04d", v.Version) }, whole},
 	{"MIGRATION", func(v knownView) string { return v.Name }, words},
-	{"STATE", func(v knownView) string { return v.State }, words},
+	{"STATE", func(v knownView) string { return v.State }, whole},
 }}

@@ -24,10 +24,16 @@ func (a *app) print(result any, text func(io.Writer)) error {
 		return nil
 	}
 
-	var out bytes.Buffer
+	out := sheet{width: a.width()}
 	text(&out)
 	_, err := a.colored().Write([]byte(a.placed(out.String())))
 	return err
+}
+
+// sheet is the text of a result, whose tables are at most so wide, unless that is 0.
+type sheet struct {
+	bytes.Buffer
+	width int
 }
 
 // colored returns a writer to standard output that keeps colors as far as the user wants them.

@@ -18,8 +18,8 @@ type plannedEntry struct {
 }
 
 var plannedList = list[plannedEntry]{name: "entries", empty: "nothing was selected", columns: []column[plannedEntry]{
-	{"STATE", func(v plannedEntry) string { return v.State }, words},
-	{"KIND", func(v plannedEntry) string { return v.Kind }, words},
+	{"STATE", func(v plannedEntry) string { return v.State }, whole},
+	{"KIND", func(v plannedEntry) string { return v.Kind }, whole},
 	{"SIZE", func(v plannedEntry) string {
 		if v.Bytes == nil {
 			return ""

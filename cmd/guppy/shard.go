@@ -27,8 +27,9 @@ func (a *app) shardCommand() *cobra.Command {
 	return command
 }
 
-const shardLsHelp = `Ls lists the planned and packed shards of an upload, of all uploads of a space,
-or of all uploads.
+const shardLsHelp = `Ls lists the shards of an upload, of all uploads of a space, or of all uploads. A
+shard is planned, packed, or empty, which means that the space held all of its
+blocks: it has no file.
 
 ` + uploadOrSpaceHelp
 
@@ -53,7 +54,7 @@ func noneOf(what string, args []string) string {
 type shardView struct {
 	CID      string `json:"cid,omitempty"`       // CID of the shard, once it is packed
 	Kind     string `json:"kind"`                // data or dag
-	State    string `json:"state"`               // planned, packed or empty
+	State    string `json:"state"`               // planned, packed, or empty: other shards have all of its blocks
 	Bytes    int64  `json:"bytes"`               // size of the shard
 	Blocks   int64  `json:"block_count"`         // number of its blocks
 	Upload   int64  `json:"upload"`              // number of the upload that has stored it
@@ -67,15 +68,23 @@ type shardView struct {
 func shardList(empty string) list[shardView] {
 	return list[shardView]{name: "shards", empty: empty, columns: []column[shardView]{
 		{"SHARD", func(v shardView) string { return cmp.Or(v.CID, fmt.Sprintf("(%d)", v.Ordinal)) }, identifier},
-		{"KIND", func(v shardView) string { return v.Kind }, words},
-		{"STATE", func(v shardView) string { return v.State }, words},
+		{"KIND", func(v shardView) string { return v.Kind }, whole},
+		{"STATE", func(v shardView) string { return v.State }, whole},
 		{"SIZE", func(v shardView) string { return progress.Bytes(v.Bytes) }, number},
 		{"BLOCKS", func(v shardView) string { return fmt.Sprint(v.Blocks) }, number},
 		{"UPLOAD", func(v shardView) string { return fmt.Sprint(v.Upload) }, number},
-		{"INDEX", func(v shardView) string { return v.IndexCID }, identifier},
-		{"PIECE", func(v shardView) string { return v.PieceCID }, identifier},
-		{"LOCATION", func(v shardView) string { return printable(v.Location) }, words},
+		{"INDEX", func(v shardView) string { return v.IndexCID }, identifier | optional},
+		{"PIECE", func(v shardView) string { return v.PieceCID }, identifier | optional},
+		{"LOCATION", func(v shardView) string { return v.place() }, words},
 	}}
+}
+
+// place returns where the file of the shard is, or why there is none.
+func (v shardView) place() string {
+	if v.State == sqlrepo.ShardEmpty.String() {
+		return "stored earlier"
+	}
+	return printable(v.Location)
 }
 
 func (a *app) listShards(ctx context.Context, _ *config.Config, repo *repository, args []string) error {

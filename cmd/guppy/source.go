@@ -196,9 +196,9 @@ func sourceList(space sqlrepo.Space) list[sourceView] {
 		columns: []column[sourceView]{
 			{"SOURCE", func(v sourceView) string { return printable(v.Source) }, words},
 			{"PATH", func(v sourceView) string { return printable(v.Path) }, words},
-			{"SYMLINKS", func(v sourceView) string { return v.Symlinks }, words},
+			{"SYMLINKS", func(v sourceView) string { return v.Symlinks }, whole},
 			{"EXCLUDES", func(v sourceView) string { return printable(strings.Join(v.Excludes, " ")) }, words},
-			{"ADDED (UTC)", func(v sourceView) string { return v.AddedAt.short() }, words},
+			{"ADDED (UTC)", func(v sourceView) string { return v.AddedAt.short() }, whole},
 		},
 	}
 }

@@ -99,7 +99,7 @@ var spaceList = list[spaceView]{
 		{"DID", func(v spaceView) string { return string(v.SpaceDID) }, identifier},
 		{"SHARD SIZE", func(v spaceView) string { return progress.Bytes(v.ShardSize) }, number},
 		{"REPLICAS", func(v spaceView) string { return strings.Join(v.Replicas, ", ") }, words},
-		{"CREATED (UTC)", func(v spaceView) string { return v.CreatedAt.short() }, words},
+		{"CREATED (UTC)", func(v spaceView) string { return v.CreatedAt.short() }, whole},
 	},
 }
 

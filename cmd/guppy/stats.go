@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -196,13 +195,20 @@ func sizeTable(w io.Writer, title string, n int, row func(i int) (string, fileCo
 
 // writeTable writes a table into memory, which does not fail.
 func writeTable(w io.Writer, columns []display.Column, n int, row func(i int) []string) {
-	var text bytes.Buffer
-	table := display.NewTable(&text, columns, false)
+	table := newTable(w, columns, false)
 	for i := range n {
 		_ = table.Row(row(i))
 	}
 	_ = table.Flush()
-	_, _ = text.WriteTo(w)
+}
+
+// newTable returns a table of a result, which fits the sheet if w is one.
+func newTable(w io.Writer, columns []display.Column, styled bool) *display.Table {
+	table := display.NewTable(w, columns, styled)
+	if on, ok := w.(*sheet); ok {
+		table.Fit(on.width)
+	}
+	return table
 }
 
 // repositoryStats is the output of stats without an upload.

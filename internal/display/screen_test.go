@@ -141,10 +141,17 @@ func TestBarsAreDrawnAgain(t *testing.T) {
 }
 
 func TestWithoutMiddle(t *testing.T) {
-	if got := display.WithoutMiddle("écrire: no space left on device", 20); got != "écrire…eft on device" {
-		t.Errorf("%q", got)
-	}
-	if got := display.WithoutMiddle("écrire", 6); got != "écrire" {
-		t.Errorf("%q", got)
+	for _, test := range []struct {
+		text   string
+		widest int
+		want   string
+	}{
+		{"écrire: no space left on device", 20, "écrire…eft on device"},
+		{"écrire", 6, "écrire"},
+		{"日本語日本語", 8, "日…本語"},
+	} {
+		if got := display.WithoutMiddle(test.text, test.widest); got != test.want {
+			t.Errorf("%q", got)
+		}
 	}
 }

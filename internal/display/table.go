@@ -9,6 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
 	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Column is a column of a table.
@@ -19,6 +20,13 @@ type Column struct {
 	Right bool
 	// Optional leaves the column out of a table in which none of its cells has text.
 	Optional bool
+	// Whole keeps the cells as they are in a table that has to fit. Numbers, which are aligned at the right, are whole
+	// anyway.
+	Whole bool
+	// Widest is the width beyond which the middle of a cell is left out, 0 for none.
+	Widest int
+	// Identifier keeps more of the beginning of a cell that is shortened than of its end.
+	Identifier bool
 }
 
 // Table writes rows in columns that are aligned, without borders, below a header. It holds a limited number of rows:
@@ -27,6 +35,8 @@ type Table struct {
 	out     io.Writer
 	columns []Column
 	styled  bool
+	// fits is the longest line that the table may have, 0 if any may be.
+	fits int
 
 	widths []int
 	rows   [][]string
@@ -57,11 +67,19 @@ func NewTable(out io.Writer, columns []Column, styled bool) *Table {
 	return t
 }
 
+// Fit makes the lines of the table at most so wide, unless width is 0. The middles of the widest cells are left out for
+// that.
+func (t *Table) Fit(width int) { t.fits = width }
+
 // Row adds a row with one cell for each column. A cell is one line.
 func (t *Table) Row(cells []string) error {
 	t.rows = append(t.rows, cells)
 	for i, cell := range cells {
-		t.widths[i] = max(t.widths[i], lipgloss.Width(cell))
+		width := lipgloss.Width(cell)
+		if widest := t.columns[i].Widest; widest > 0 {
+			width = min(width, widest)
+		}
+		t.widths[i] = max(t.widths[i], width)
 	}
 
 	if len(t.rows) < batch {
@@ -99,7 +117,15 @@ func (t *Table) write() error {
 		return nil
 	}
 
-	layout := table.New().Rows(t.rows...).StyleFunc(t.style).Wrap(false).
+	widths := t.fitted()
+	for _, row := range t.rows {
+		for i, cell := range row {
+			row[i] = t.columns[i].shortened(cell, widths[i])
+		}
+	}
+
+	style := func(row, column int) lipgloss.Style { return t.style(row, column, widths[column]) }
+	layout := table.New().Rows(t.rows...).StyleFunc(style).Wrap(false).
 		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).BorderHeader(false).
 		BorderColumn(false).BorderRow(false)
 	if !t.headed {
@@ -109,10 +135,44 @@ func (t *Table) write() error {
 
 	var text strings.Builder
 	for line := range strings.Lines(layout.String()) {
-		text.WriteString(strings.TrimRight(line, " \n") + "\n")
+		line = strings.TrimRight(line, " \n")
+		if t.fits > 0 { // the numbers alone may be wider
+			line = ansi.Truncate(line, t.fits, "…")
+		}
+		text.WriteString(line + "\n")
 	}
 	_, err := io.WriteString(t.out, text.String())
 	return err
+}
+
+// narrowest is the width to which cells are shortened at most.
+const narrowest = 6
+
+// fitted returns the widths of the columns, of which the widest are as much narrower as the table has to be.
+func (t *Table) fitted() []int {
+	widths := slices.Clone(t.widths)
+	if t.fits == 0 {
+		return widths
+	}
+
+	excess := gap*(len(widths)-1) - t.fits
+	for _, width := range widths {
+		excess += width
+	}
+	for ; excess > 0; excess-- {
+		widest := -1
+		for i, column := range t.columns {
+			least := max(narrowest, lipgloss.Width(column.Title))
+			if !column.Right && !column.Whole && widths[i] > least && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		widths[widest]--
+	}
+	return widths
 }
 
 func (t *Table) titles() (titles []string) {
@@ -122,11 +182,11 @@ func (t *Table) titles() (titles []string) {
 	return titles
 }
 
-func (t *Table) style(row, column int) lipgloss.Style {
-	style := lipgloss.NewStyle().Width(t.widths[column] + gap)
+func (t *Table) style(row, column, width int) lipgloss.Style {
+	style := lipgloss.NewStyle().Width(width + gap)
 	style = style.PaddingRight(gap)
 	if column == len(t.columns)-1 {
-		style = style.Width(t.widths[column]).PaddingRight(0)
+		style = style.Width(width).PaddingRight(0)
 	}
 	if t.columns[column].Right {
 		style = style.Align(lipgloss.Right)
@@ -137,23 +197,34 @@ func (t *Table) style(row, column int) lipgloss.Style {
 	return style
 }
 
-// Shorten returns a long identifier with its middle left out. Both ends stay, because identifiers of one kind often
-// begin alike.
-func Shorten(text string) string {
-	const head, tail = 10, 6
-	if len(text) <= head+1+tail {
-		return text
+// shortened returns a cell that is at most so wide.
+func (c Column) shortened(cell string, widest int) string {
+	if c.Identifier {
+		return withoutMiddle(cell, widest, (widest-1)*identifierHead/(IdentifierWidth-1))
 	}
-	return text[:head] + "…" + text[len(text)-tail:]
+	return WithoutMiddle(cell, widest)
 }
 
-// WithoutMiddle returns a text of at most so many characters. The middle is left out of a longer one, so that its end
-// stays.
-func WithoutMiddle(text string, longest int) string {
-	runes := []rune(text)
-	if len(runes) <= longest {
+// IdentifierWidth is how much of an identifier people need to tell it apart.
+const IdentifierWidth = 17
+
+// identifierHead is the width of the beginning of a shortened identifier. Both ends stay, because identifiers of one
+// kind often begin alike.
+const identifierHead = 10
+
+// WithoutMiddle returns a text that is at most so wide. The middle is left out of a longer one, so that its end stays.
+func WithoutMiddle(text string, widest int) string { return withoutMiddle(text, widest, (widest-1)/3) }
+
+// withoutMiddle returns a text that is at most so wide, of whose beginning that much is left.
+func withoutMiddle(text string, widest, head int) string {
+	width := lipgloss.Width(text)
+	if width <= widest {
 		return text
 	}
-	head := (longest - 1) / 3
-	return string(runes[:head]) + "…" + string(runes[len(runes)-(longest-1-head):])
+	tail := widest - 1 - head
+	end := ansi.TruncateLeft(text, width-tail, "")
+	if lipgloss.Width(end) > tail { // a wide character is there
+		end = ansi.TruncateLeft(text, width-tail+1, "")
+	}
+	return ansi.Truncate(text, head, "") + "…" + end
 }

@@ -2,8 +2,11 @@ package display_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/guppy-prep/guppy/internal/display"
 )
@@ -57,8 +60,65 @@ func TestLongTable(t *testing.T) {
 	requireText(t, lines[2401], "much longer than before     1  end")
 }
 
-func TestShorten(t *testing.T) {
+func TestIdentifiersAreShortened(t *testing.T) {
 	root := "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbc3hbqe"
-	requireText(t, display.Shorten(root), "bafybeigdy…c3hbqe")
-	requireText(t, display.Shorten("default"), "default")
+	var out strings.Builder
+	table := display.NewTable(&out, []display.Column{
+		{Title: "ROOT", Identifier: true, Widest: display.IdentifierWidth}, {Title: "REASON", Widest: 12},
+	}, false)
+	for _, row := range [][]string{{root, "write: no space left"}, {"default", "none"}} {
+		if err := table.Row(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := table.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	requireText(t, out.String(), "ROOT               REASON\n"+
+		"bafybeigdy…c3hbqe  wri…ace left\n"+
+		"default            none\n")
+}
+
+// TestTableFits checks that the widest cells are shortened, and neither numbers nor what has to stay whole.
+func TestTableFits(t *testing.T) {
+	rows := [][]string{
+		{"a/very/long/path/to/a/file", "12.5 MiB", "2026-01-02 15:04", "short"},
+		{"日本語日本語日本語日本語", "1 B", "2026-01-02 15:04", "file:///a/store/shards"},
+	}
+
+	for _, test := range []struct {
+		width int
+		want  string
+	}{
+		{0, "NAME                            SIZE  TIME              PLACE\n" +
+			"a/very/long/path/to/a/file  12.5 MiB  2026-01-02 15:04  short\n" +
+			"日本語日本語日本語日本語         1 B  2026-01-02 15:04  file:///a/store/shards\n"},
+		{54, "NAME              SIZE  TIME              PLACE\n" +
+			"a/v…o/a/file  12.5 MiB  2026-01-02 15:04  short\n" +
+			"日…語日本語        1 B  2026-01-02 15:04  fil…e/shards\n"},
+		{30, "NAME        SIZE  TIME       …\n" +
+			"a…file  12.5 MiB  2026-01-02 …\n" +
+			"…本語        1 B  2026-01-02 …\n"},
+	} {
+		var out strings.Builder
+		table := display.NewTable(&out,
+			[]display.Column{{Title: "NAME"}, {Title: "SIZE", Right: true}, {Title: "TIME", Whole: true}, {Title: "PLACE"}},
+			false)
+		table.Fit(test.width)
+		for _, row := range rows {
+			if err := table.Row(slices.Clone(row)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := table.Flush(); err != nil {
+			t.Fatal(err)
+		}
+
+		requireText(t, out.String(), test.want)
+		for line := range strings.Lines(out.String()) {
+			if width := ansi.StringWidth(line); test.width > 0 && width > test.width {
+				t.Errorf("a line is %d wide, not %d: %s", width, test.width, line)
+			}
+		}
+	}
 }
