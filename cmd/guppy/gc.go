@@ -51,14 +51,9 @@ func (a *app) gcCommand() *cobra.Command {
 		Args: usageArgs(cobra.NoArgs),
 	}
 
-	command.RunE = func(cmd *cobra.Command, args []string) error {
-		if options.yes && options.dryRun {
-			return fmt.Errorf("%w: --yes and --dry-run contradict each other", errUsage)
-		}
-		return a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
-			return a.collect(ctx, cfg, repo, options)
-		})(cmd, args)
-	}
+	command.RunE = a.repositoryCommand(func(ctx context.Context, cfg *config.Config, repo *repository, _ []string) error {
+		return a.collect(ctx, cfg, repo, options)
+	})
 
 	flags := command.Flags()
 	flags.SortFlags = false
@@ -228,6 +223,9 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 		view.Vacuumed, err = repo.Vacuum(ctx)
 		stop()
 	}
+	if err == nil && view.empty() {
+		err = a.sayAside("found nothing to delete")
+	}
 	return errors.Join(a.print(view, view.text), err)
 }
 
@@ -363,18 +361,31 @@ func (v *fileCount) add(more fileCount) {
 	v.Bytes += more.Bytes
 }
 
+// deleted returns the removals without those of which nothing is left but what others need.
+func (v *gcView) deleted() []removalView {
+	return slices.DeleteFunc(slices.Clone(v.Removals), removalView.empty)
+}
+
+// empty reports whether there was nothing to delete.
+func (v *gcView) empty() bool {
+	found := len(v.deleted()) + len(v.Kept) + len(v.Leftovers)
+	return found == 0 && none(v.Temporary) && noFiles(v.Strays) && noFiles(v.Elsewhere) && noFiles(v.Damaged) &&
+		!v.Vacuumed
+}
+
+func none(count *int64) bool { return count == nil || *count == 0 }
+
+func noFiles(count *fileCount) bool { return count == nil || count.Files == 0 }
+
 func (v *gcView) text(w io.Writer) {
-	removalsText(w, v.Removals, v.DryRun)
-	if len(v.Removals) == 0 {
-		fmt.Fprintln(w, "no removed uploads")
-	}
+	removalsText(w, v.deleted(), v.DryRun)
 
 	verb := "removed"
 	if v.DryRun {
 		verb = "found"
 	}
 
-	if v.Temporary != nil {
+	if v.Temporary != nil && *v.Temporary > 0 {
 		fmt.Fprintf(w, "%s %s of interrupted workers\n", verb, plural(*v.Temporary, "temporary file"))
 	}
 
@@ -390,7 +401,7 @@ func (v *gcView) text(w io.Writer) {
 		fmt.Fprintln(w, "the database file has returned its unused space")
 	}
 
-	if v.DryRun {
+	if v.DryRun && !v.empty() {
 		fmt.Fprintln(w, "nothing was changed: use --yes to carry this out")
 	}
 }
@@ -406,9 +417,10 @@ func (v *gcView) strayText(w io.Writer) {
 	} {
 		bytes := progress.Bytes(found.Bytes)
 		switch {
+		case found.Files == 0:
 		case v.straysRemoved:
 			fmt.Fprintf(w, "removed %s, %s, that %s\n", plural(found.Files, "file"), bytes, found.what)
-		case found.Files > 0:
+		default:
 			fmt.Fprintf(w, "%s of the store, %s, that %s: guppy gc --strays --yes removes such files%s\n",
 				plural(found.Files, "file"), bytes, found.what, found.unless)
 		}

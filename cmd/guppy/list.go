@@ -198,7 +198,7 @@ func (l list[V]) text(a *app, each func(yield func(V) error) error, footer func(
 	}
 	err = errors.Join(err, out.Flush())
 	if err == nil && !filled && l.empty != "" {
-		_, err = fmt.Fprintln(a.screen, a.placed(l.empty))
+		err = a.sayAside(l.empty)
 	}
 	return err
 }

@@ -30,6 +30,16 @@ func (a *app) print(result any, text func(io.Writer)) error {
 	return err
 }
 
+// sayAside says something about a result on standard error, such as that it is empty. Programs that read JSON see that,
+// and with --quiet nobody wants to know.
+func (a *app) sayAside(text string) error {
+	if a.json || a.voice.quiet {
+		return nil
+	}
+	_, err := fmt.Fprintln(a.screen, a.placed(text))
+	return err
+}
+
 // sheet is the text of a result, whose tables are at most so wide, unless that is 0.
 type sheet struct {
 	bytes.Buffer

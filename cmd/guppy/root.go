@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -158,6 +159,10 @@ func (a *app) rootCommand() *cobra.Command {
 
 // load reads the configuration and sets up the log that it asks for.
 func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
+	if isSet(cmd, "yes") && isSet(cmd, "dry-run") {
+		return nil, fmt.Errorf("%w: --yes and --dry-run contradict each other", errUsage)
+	}
+
 	cfg, err := a.configuration(cmd)
 	if err != nil {
 		return nil, err
@@ -170,6 +175,12 @@ func (a *app) load(cmd *cobra.Command) (*config.Config, error) {
 		a.log.Warn(warning)
 	}
 	return cfg, nil
+}
+
+// isSet reports whether a command has a flag that is true.
+func isSet(cmd *cobra.Command, name string) bool {
+	flag := cmd.Flags().Lookup(name)
+	return flag != nil && flag.Value.String() == "true"
 }
 
 // configuration reads the configuration for a command.

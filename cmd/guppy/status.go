@@ -50,6 +50,11 @@ func (a *app) statusCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if len(view.Uploads) == 0 {
+			if err := a.sayAside(noUploads); err != nil {
+				return err
+			}
+		}
 		return a.print(view, view.text)
 	})
 

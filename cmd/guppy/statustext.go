@@ -11,9 +11,6 @@ import (
 )
 
 func (v *progressView) text(w io.Writer) {
-	if len(v.Uploads) == 0 {
-		fmt.Fprintln(w, noUploads)
-	}
 	for i := range v.Uploads {
 		v.Uploads[i].text(w)
 	}

@@ -174,7 +174,7 @@ func (a *app) prune(ctx context.Context, cfg *config.Config, repo *repository, n
 		return err
 	}
 
-	view := &prunedView{Uploads: []prunedUpload{}, shown: !options.yes || options.dryRun}
+	view := &prunedView{Uploads: []prunedUpload{}, shown: !options.yes}
 	group := removable{space: space, decided: map[int64]removal.Decision{}}
 	now := time.Now()
 
@@ -197,11 +197,9 @@ func (a *app) prune(ctx context.Context, cfg *config.Config, repo *repository, n
 	}
 
 	if len(group.uploads) == 0 {
-		return a.print(&removedView{DryRun: view.shown, Removed: []int64{}, Removals: []removalView{}, prunedView: view},
-			func(w io.Writer) {
-				view.text(w)
-				fmt.Fprintln(w, "nothing to remove")
-			})
+		err := a.print(&removedView{DryRun: view.shown, Removed: []int64{}, Removals: []removalView{}, prunedView: view},
+			view.text)
+		return errors.Join(err, a.sayAside("nothing to remove"))
 	}
 	return a.removeUploads(ctx, cfg, repo, []removable{group}, options.uploadRmOptions, view)
 }

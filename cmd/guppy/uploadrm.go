@@ -92,7 +92,7 @@ func (a *app) uploadRmCommand() *cobra.Command {
 func addUploadRemovalFlags(command *cobra.Command, options *uploadRmOptions) {
 	flags := command.Flags()
 	flags.BoolVar(&options.yes, "yes", false, "carry it out without asking")
-	flags.BoolVar(&options.dryRun, "dry-run", false, "only print what would be done, even with --yes")
+	flags.BoolVar(&options.dryRun, "dry-run", false, "only print what would be done")
 	addStorePathFlags(flags)
 }
 
@@ -206,7 +206,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 		collector.KeepFiles = keysOf(chosen)
 	}
 
-	if !options.yes || options.dryRun {
+	if !options.yes {
 		if agreed, err := a.askToRemove(ctx, collector, chosen, options, pruned); err != nil || !agreed {
 			return err
 		}
@@ -426,6 +426,9 @@ func (v removalView) text(w io.Writer, planned bool) {
 	fmt.Fprintf(w, "space %s: %s\n", printable(v.Space), v.describe(planned))
 }
 
+// empty reports whether nothing is deleted.
+func (v removalView) empty() bool { return v.Uploads+v.Entries+v.Shards+v.Files == 0 }
+
 func (v removalView) describe(planned bool) string {
 	verb := "deleted"
 	if planned {
@@ -434,6 +437,9 @@ func (v removalView) describe(planned bool) string {
 
 	text := fmt.Sprintf("%s %s, %s with %s, and %s of the store, %s", verb, plural(v.Entries, "entry"),
 		plural(v.Shards, "shard"), plural(v.Nodes, "node"), plural(v.Files, "file"), progress.Bytes(v.Bytes))
+	if v.empty() {
+		text = "nothing to delete"
+	}
 
 	if v.KeptEntries+v.KeptShards > 0 {
 		text += fmt.Sprintf("; other uploads need %s and %s, which stay", plural(v.KeptEntries, "entry"),

@@ -48,6 +48,9 @@ func (a *app) watch(ctx context.Context, repo *repository, upload *int64) error 
 
 		err = a.print(view, func(w io.Writer) {
 			fmt.Fprintln(w, view.Time)
+			if len(view.Uploads) == 0 {
+				fmt.Fprintln(w, noUploads)
+			}
 			view.text(w)
 		})
 		if err != nil || sampler.finished(view) {

@@ -304,7 +304,7 @@ func (c *Collector) condemn(ctx context.Context, needs *neededBlocks, claimed []
 		return err
 	}
 
-	c.Log.Info("finding the shards that other uploads need", "space", needs.space, "uploads", len(view.Uploads))
+	c.Log.Debug("finding the shards that other uploads need", "space", needs.space, "uploads", len(view.Uploads))
 	if err := needs.update(ctx, view.Uploads); err != nil {
 		return err
 	}
