@@ -15,7 +15,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
-	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 const lsHelp = `Ls lists the uploads of a SPACE, or the entries of a directory of an upload or
@@ -46,7 +45,7 @@ func (a *app) lsCommand() *cobra.Command {
 		}
 
 		if name.alone {
-			return a.listUploadsOf(ctx, repo, *name.space)
+			return a.listUploadsOf(ctx, repo, *name.space, false)
 		}
 
 		named, err := name.findContent(ctx, repo)
@@ -69,14 +68,6 @@ func (a *app) lsCommand() *cobra.Command {
 	addShardFlags(flags)
 
 	return command
-}
-
-func (a *app) listUploadsOf(ctx context.Context, repo *repository, space sqlrepo.Space) error {
-	views, err := uploadViews(ctx, repo, []sqlrepo.Space{space})
-	if err != nil {
-		return err
-	}
-	return uploadList(noUploadsIn(space.Name)).rows(a, views)
 }
 
 // lsEntry is an entry as ls prints it.

@@ -200,7 +200,7 @@ func (i *installation) outcome(t *testing.T) outcome {
 
 func (i *installation) uploads(t *testing.T) []uploadView {
 	t.Helper()
-	return decodeUploads(t, i.run(t, "upload", "ls", "--json"))
+	return decodeUploads(t, i.run(t, "upload", "ls", "--all", "--json"))
 }
 
 func decodeUploads(t *testing.T, printed string) []uploadView {
@@ -242,7 +242,7 @@ func requireSame(t *testing.T, got, want outcome) {
 // complete reports whether the upload is complete. A further run would begin another upload.
 func (i *installation) complete(t *testing.T) bool {
 	t.Helper()
-	listed := i.runIfThere(t, "upload", "ls", "--json")
+	listed := i.runIfThere(t, "upload", "ls", "--all", "--json")
 	if listed == "" {
 		return false
 	}

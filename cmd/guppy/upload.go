@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,12 +39,7 @@ func (a *app) uploadCommand() *cobra.Command {
 	}
 
 	a.addPrepareFlags(command)
-	list := &cobra.Command{
-		Use: "ls [SPACE]", Short: "List uploads", Args: usageArgs(cobra.MaximumNArgs(1)),
-		RunE: a.readingCommand(a.listUploads),
-	}
-	a.addListFlags(list)
-	command.AddCommand(list, a.uploadShowCommand(), a.uploadTagCommand(), a.uploadRmCommand(), a.uploadPruneCommand())
+	command.AddCommand(a.uploadLsCommand(), a.uploadShowCommand(), a.uploadTagCommand(), a.uploadRmCommand(), a.uploadPruneCommand())
 
 	return command
 }
@@ -133,27 +129,70 @@ type uploadView struct {
 	stopView
 }
 
-func (a *app) listUploads(ctx context.Context, _ *config.Config, repo *repository, args []string) error {
-	spaces, err := repo.Spaces(ctx)
-	if len(args) == 1 {
-		var space sqlrepo.Space
-		space, err = repo.FindSpace(ctx, args[0])
-		spaces = []sqlrepo.Space{space}
-	}
+const uploadLsHelp = `Ls lists the uploads of a space, or all uploads. Uploads that were removed, but of
+which something is left because other uploads need it or gc has not deleted it
+yet, are only listed with --all.`
 
-	if err != nil {
-		return err
+func (a *app) uploadLsCommand() *cobra.Command {
+	all := false
+	command := &cobra.Command{
+		Use: "ls [SPACE]", Short: "List uploads", Long: uploadLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
 	}
+	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository,
+		args []string) error {
+		if len(args) == 1 {
+			space, err := repo.FindSpace(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return a.listUploadsOf(ctx, repo, space, all)
+		}
 
+		spaces, err := repo.Spaces(ctx)
+		if err != nil {
+			return err
+		}
+		return a.listUploads(ctx, repo, spaces, all, "no uploads yet: guppy prepare PATH")
+	})
+
+	command.Flags().BoolVar(&all, "all", false, "list removed uploads, too, of which something is left")
+	a.addListFlags(command)
+	return command
+}
+
+// listUploadsOf lists the uploads of one space.
+func (a *app) listUploadsOf(ctx context.Context, repo *repository, space sqlrepo.Space, all bool) error {
+	empty := fmt.Sprintf("no uploads in space %s yet: guppy prepare PATH --space %s", printable(space.Name),
+		shellQuoted(space.Name))
+	return a.listUploads(ctx, repo, []sqlrepo.Space{space}, all, empty)
+}
+
+// listUploads lists the uploads of spaces. On a terminal it says how many removed ones it leaves out.
+func (a *app) listUploads(ctx context.Context, repo *repository, spaces []sqlrepo.Space, all bool,
+	empty string) error {
 	views, err := uploadViews(ctx, repo, spaces)
 	if err != nil {
 		return err
 	}
-	empty := "no uploads yet: guppy prepare PATH"
-	if len(args) == 1 {
-		empty = noUploadsIn(spaces[0].Name)
+	if all {
+		return uploadList(empty).rows(a, views)
 	}
-	return uploadList(empty).rows(a, views)
+
+	shown := slices.DeleteFunc(slices.Clone(views), func(v uploadView) bool {
+		return v.State == sqlrepo.Removed.String()
+	})
+	hidden := int64(len(views) - len(shown))
+	left := fmt.Sprintf("%s not listed: guppy upload ls --all lists what is left of them, guppy gc --yes deletes what "+
+		"no other upload needs", plural(hidden, "removed upload"))
+	if hidden > 0 && len(shown) == 0 {
+		empty = left
+	}
+
+	err = uploadList(empty).rows(a, shown)
+	if err == nil && hidden > 0 && len(shown) > 0 && a.screen.Interactive() {
+		err = a.sayAside(left)
+	}
+	return err
 }
 
 func newUploadView(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.Upload, tags []string) uploadView {
@@ -202,9 +241,4 @@ func uploadViews(ctx context.Context, repo *repository, spaces []sqlrepo.Space) 
 		}
 	}
 	return views, nil
-}
-
-// noUploadsIn is what is said about a space without uploads.
-func noUploadsIn(space string) string {
-	return fmt.Sprintf("no uploads in space %s yet: guppy prepare PATH --space %s", printable(space), shellQuoted(space))
 }

@@ -59,7 +59,7 @@ func (s *storm) calm(t *testing.T) {
 func (s *storm) uploads(t *testing.T) map[int64]upload {
 	t.Helper()
 	var list struct{ Uploads []upload }
-	must(t, json.Unmarshal([]byte(s.run(t, "upload", "ls", "--json")), &list))
+	must(t, json.Unmarshal([]byte(s.run(t, "upload", "ls", "--all", "--json")), &list))
 	uploads := map[int64]upload{}
 	for _, u := range list.Uploads {
 		uploads[u.Upload] = u
