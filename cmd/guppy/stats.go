@@ -64,6 +64,10 @@ type uploadStats struct {
 	Types          []typeSize  `json:"types"`                // extensions of names, the largest first
 	TopDirectories []dirSize   `json:"directories"`          // directories, the largest first
 	Largest        []sizedPath `json:"largest_files"`        // the largest files
+
+	MoreTypes       int64 `json:"more_type_count"`      // number of types that are not listed
+	MoreDirectories int64 `json:"more_directory_count"` // number of directories that are not listed
+	MoreFiles       int64 `json:"more_file_count"`      // number of files that are not listed
 }
 
 type typeSize struct {
@@ -139,6 +143,8 @@ func (a *app) addSizes(ctx context.Context, repo *repository, view *uploadStats,
 	for _, file := range found.Largest {
 		view.Largest = append(view.Largest, sizedPath{newPathRef(file.Path.String()), file.Bytes})
 	}
+	view.MoreTypes, view.MoreDirectories = int64(found.MoreTypes), int64(found.MoreDirectories)
+	view.MoreFiles = found.Files - int64(len(found.Largest))
 	return nil
 }
 
@@ -162,13 +168,13 @@ func (v *uploadStats) text(w io.Writer) {
 		progress.Bytes(v.UnchangedBytes))
 	fmt.Fprintf(w, "stored     %s in %s\n", progress.Bytes(v.StoredBytes), plural(v.Shards, "shard"))
 
-	sizeTable(w, "TYPE", len(v.Types), func(i int) (string, fileCount) {
+	sizeTable(w, "TYPE", len(v.Types), v.MoreTypes, func(i int) (string, fileCount) {
 		if v.Types[i].Type == "" {
 			return "(none)", v.Types[i].fileCount
 		}
 		return printable(v.Types[i].Type), v.Types[i].fileCount
 	})
-	sizeTable(w, "DIRECTORY", len(v.TopDirectories), func(i int) (string, fileCount) {
+	sizeTable(w, "DIRECTORY", len(v.TopDirectories), v.MoreDirectories, func(i int) (string, fileCount) {
 		return printable(cmp.Or(v.TopDirectories[i].Path, ".") + "/"), v.TopDirectories[i].fileCount
 	})
 
@@ -178,10 +184,18 @@ func (v *uploadStats) text(w io.Writer) {
 			func(i int) []string {
 				return []string{progress.Bytes(v.Largest[i].Bytes), printable(v.Largest[i].Path)}
 			})
+		printBeyondTop(w, len(v.Largest), v.MoreFiles)
 	}
 }
 
-func sizeTable(w io.Writer, title string, n int, row func(i int) (string, fileCount)) {
+// printBeyondTop says how many rows --top has left out.
+func printBeyondTop(w io.Writer, shown int, left int64) {
+	if left > 0 {
+		fmt.Fprintf(w, "and %d more: --top %d lists all\n", left, int64(shown)+left)
+	}
+}
+
+func sizeTable(w io.Writer, title string, n int, left int64, row func(i int) (string, fileCount)) {
 	if n == 0 {
 		return
 	}
@@ -191,6 +205,7 @@ func sizeTable(w io.Writer, title string, n int, row func(i int) (string, fileCo
 		name, count := row(i)
 		return []string{progress.Bytes(count.Bytes), fmt.Sprint(count.Files), name}
 	})
+	printBeyondTop(w, n, left)
 }
 
 // writeTable writes a table into memory, which does not fail.

@@ -31,6 +31,8 @@ type Sizes struct {
 	TakenFiles, TakenBytes int64
 	Types, Directories     []Size
 	Largest                []File
+	// MoreTypes and MoreDirectories count those that the lists have no room for.
+	MoreTypes, MoreDirectories int
 }
 
 // Limits say how much is told.
@@ -71,6 +73,7 @@ func Of(entries iter.Seq2[sqlrepo.Listed, error], limits Limits) (*Sizes, error)
 	}
 
 	s.Types, s.Directories = largest(types, limits.Elements), largest(directories, limits.Elements)
+	s.MoreTypes, s.MoreDirectories = len(types)-len(s.Types), len(directories)-len(s.Directories)
 	return s, nil
 }
 

@@ -44,7 +44,7 @@ func TestOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &sizes.Sizes{
-		Files: 5, Bytes: 254, TakenFiles: 2, TakenBytes: 53,
+		Files: 5, Bytes: 254, TakenFiles: 2, TakenBytes: 53, MoreTypes: 1,
 		Types:       []sizes.Size{{".jpg", 2, 150}, {".gz", 1, 100}, {".txt", 1, 3}},
 		Directories: []sizes.Size{{"a/b", 2, 150}, {"d", 1, 100}, {"", 2, 4}},
 		Largest:     []sizes.File{{"a\x00b\x00c\x00x.JPG", 100}, {"d\x00z.tar.gz", 100}, {"a\x00b\x00y.jpg", 50}},
