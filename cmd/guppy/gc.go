@@ -223,10 +223,10 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 		view.Vacuumed, err = repo.Vacuum(ctx)
 		stop()
 	}
-	if err == nil && view.empty() {
-		err = a.sayAside("found nothing to delete")
+	if err = errors.Join(a.print(view, view.text), err); err != nil || !view.empty() {
+		return err
 	}
-	return errors.Join(a.print(view, view.text), err)
+	return a.sayAside("found nothing to delete")
 }
 
 func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *repository, view *gcView) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,5 +89,27 @@ func TestListsFitTheTerminal(t *testing.T) {
 		if args[0] == "find" && widest(append(args, "--full")) <= width {
 			t.Errorf("%q --full is shortened", args)
 		}
+	}
+}
+
+// TestProblemsAreShortOnATerminal verifies an upload whose shards are gone.
+func TestProblemsAreShortOnATerminal(t *testing.T) {
+	t.Parallel()
+	i, source := install(t, build(t), engines()[0]), filepath.Join(t.TempDir(), "source")
+	noError(t, os.Mkdir(source, 0o700))
+	noError(t, os.WriteFile(filepath.Join(source, "file"), []byte("content"), 0o600))
+	var prepared uploadView
+	noError(t, json.Unmarshal([]byte(i.run(t, "prepare", source, "--json")), &prepared))
+	shards, err := filepath.Glob(filepath.Join(i.store(), "*.car"))
+	noError(t, err)
+	for _, shard := range shards {
+		noError(t, os.Remove(shard))
+	}
+
+	root := prepared.RootCID[:10] + "…" + prepared.RootCID[len(prepared.RootCID)-6:]
+	for name, shown := range map[string]string{"1": "1", prepared.RootCID: root} {
+		term := terminal.New(t, 120, 30)
+		i.startOn(t, term, "verify", name)
+		term.Await(t, `(?m)^missing: `+shown+`: the file of its shard is gone \(block `+root+` at 55 of shard bag\w{7}…\w{6}\)$`)
 	}
 }

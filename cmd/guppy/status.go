@@ -50,12 +50,10 @@ func (a *app) statusCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if len(view.Uploads) == 0 {
-			if err := a.sayAside(noUploads); err != nil {
-				return err
-			}
+		if err := a.print(view, view.text); err != nil || len(view.Uploads) > 0 {
+			return err
 		}
-		return a.print(view, view.text)
+		return a.sayAside(noUploads)
 	})
 
 	command.Flags().BoolVar(&watch, "watch", false, "update the output repeatedly")

@@ -197,9 +197,11 @@ func (a *app) prune(ctx context.Context, cfg *config.Config, repo *repository, n
 	}
 
 	if len(group.uploads) == 0 {
-		err := a.print(&removedView{DryRun: view.shown, Removed: []int64{}, Removals: []removalView{}, prunedView: view},
-			view.text)
-		return errors.Join(err, a.sayAside("nothing to remove"))
+		none := &removedView{DryRun: view.shown, Removed: []int64{}, Removals: []removalView{}, prunedView: view}
+		if err := a.print(none, view.text); err != nil {
+			return err
+		}
+		return a.sayAside("nothing to remove")
 	}
 	return a.removeUploads(ctx, cfg, repo, []removable{group}, options.uploadRmOptions, view)
 }

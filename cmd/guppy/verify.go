@@ -4,20 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 	"github.com/spf13/cobra"
 
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/display"
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 	"github.com/guppy-prep/guppy/internal/reading/verify"
 )
 
-const verifyHelp = `Verify walks the DAG below a root and reports each block that is missing,
-damaged, or not part of a well-formed tree, with a path that leads to it, its
-shard and its offset there. The nodes above the content of files are read and
+const verifyHelp = `Verify walks the DAG below a root and reports each block that is missing (its
+shard is gone), damaged (its shard has other bytes), changed (no store keeps it,
+and the source has something else by now), or not part of a well-formed tree,
+with a path that leads to it, its shard and its offset there. The nodes above the content of files are read and
 compared with their digests. The content is only looked up in the rows and
 compared with the lengths of the shards, unless --deep is given. Each distinct
 block is checked once, whichever shard has it.
@@ -30,7 +33,7 @@ there are problems.`
 func (a *app) verifyCommand() *cobra.Command {
 	deep := false
 	command := &cobra.Command{
-		Use: "verify UPLOAD|CID[/PATH]", Short: "Find missing and damaged blocks of a DAG", Long: verifyHelp,
+		Use: "verify UPLOAD|CID[/PATH]", Short: "Find missing, damaged and changed blocks of a DAG", Long: verifyHelp,
 		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 
@@ -66,7 +69,9 @@ func (a *app) verify(ctx context.Context, v verify.Verifier, named content) erro
 	}
 
 	stream := a.streamJSON()
-	show := a.printProblem
+	show := func(p verify.Problem) error {
+		return a.printProblem(p, named.name+strings.TrimPrefix(p.Path, path), named.Root)
+	}
 	if a.json {
 		show = func(p verify.Problem) error { return stream.element(p) }
 		if err := stream.begin("problems"); err != nil {
@@ -110,12 +115,20 @@ type verifyEnd struct {
 // brokenBlocks lists problems, of which each is a line of text as soon as it is found.
 var brokenBlocks = list[verify.Problem]{name: "problems"}
 
-func (a *app) printProblem(p verify.Problem) error {
-	position := ""
-	if p.Shard != 0 {
-		position = fmt.Sprintf(" at %d of shard %d", p.Offset, p.Shard)
+// printProblem prints a problem as a line, with short CIDs on a terminal, also that of a root with which the path
+// begins.
+func (a *app) printProblem(p verify.Problem, path string, root cid.Cid) error {
+	short := func(id string) string { return id }
+	if a.onTerminal() {
+		short = display.Shorten
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %s%s, %s: %s\n", p.What, p.CID, position, printable(p.Path), printable(p.Detail))
+
+	place := "block " + short(p.CID)
+	if p.ShardCID != "" {
+		place += fmt.Sprintf(" at %d of shard %s", p.Offset, short(p.ShardCID))
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %s: %s (%s)\n", p.What,
+		printable(strings.Replace(path, root.String(), short(root.String()), 1)), printable(p.Detail), place)
 	return err
 }
 

@@ -212,6 +212,9 @@ const IdentifierWidth = 17
 // kind often begin alike.
 const identifierHead = 10
 
+// Shorten returns a long identifier with its middle left out.
+func Shorten(text string) string { return withoutMiddle(text, IdentifierWidth, identifierHead) }
+
 // WithoutMiddle returns a text that is at most so wide. The middle is left out of a longer one, so that its end stays.
 func WithoutMiddle(text string, widest int) string { return withoutMiddle(text, widest, (widest-1)/3) }
 

@@ -79,7 +79,10 @@ func (e *BlockError) Reason() string {
 
 func (e *BlockError) Error() string {
 	what := "block can't be read"
-	if e.damaged() {
+	switch {
+	case errors.Is(e.Cause, fs.ErrNotExist):
+		what = "block is missing"
+	case e.damaged():
 		what = ErrDamaged.Error()
 	}
 	return fmt.Sprintf("%s: %s: %d bytes at %d of shard %d (%s): %s", what, e.CID, e.Length, e.Offset, e.Shard, e.ShardCID,

@@ -120,7 +120,7 @@ func (c *chunkReader) read(place chunkPlace, node sqlrepo.Node) (block []byte, e
 	}
 
 	if !isOf(block[:n], node) {
-		return nil, fmt.Errorf("%w: %s has changed since it was prepared (at byte %d)", ErrLost, path, place.offset)
+		return nil, fmt.Errorf("%w: %s %w (at byte %d)", ErrLost, path, ErrChanged, place.offset)
 	}
 	return block, nil
 }

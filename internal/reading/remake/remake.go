@@ -21,6 +21,9 @@ import (
 // the block any longer.
 var ErrLost = errors.New("can't be made again")
 
+// ErrChanged is returned, with ErrLost, for a block in whose place the source has something else.
+var ErrChanged = errors.New("has changed since it was prepared")
+
 // Repository is the part of the repository that making shards again needs.
 type Repository interface {
 	Nodes(ctx context.Context, shard int64) iter.Seq2[sqlrepo.Node, error]

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/internal/reading/blocks"
+	"github.com/guppy-prep/guppy/internal/reading/remake"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -38,20 +40,22 @@ type Verifier struct {
 
 // The kinds of problem.
 const (
-	Missing   = "missing"   // no shard has it, as far as the repository knows
-	Damaged   = "damaged"   // its shard is gone, too short, or holds other bytes
+	Missing   = "missing"   // no shard has it, or its shard is gone
+	Damaged   = "damaged"   // its shard is too short, or holds other bytes
+	Changed   = "changed"   // no store keeps it, and the source has something else by now
 	Unread    = "unread"    // its shard can't be read now
 	Malformed = "malformed" // the block matches its CID but is not part of a well-formed tree
 )
 
 // Problem is a block that is missing or wrong.
 type Problem struct {
-	What   string `json:"code"`               // kind of the problem: missing, damaged, unread or malformed
-	CID    string `json:"cid"`                // CID of the block
-	Path   string `json:"path"`               // one way to the block, from the beginning of the walk
-	Shard  int64  `json:"shard_id,omitempty"` // key of the shard that should have the block
-	Offset int64  `json:"offset,omitempty"`   // where the block begins in the shard
-	Detail string `json:"detail"`             // what is wrong
+	What     string `json:"code"`                // kind: missing, damaged, changed, unread or malformed
+	CID      string `json:"cid"`                 // CID of the block
+	Path     string `json:"path"`                // one way to the block, from the beginning of the walk
+	Shard    int64  `json:"shard_id,omitempty"`  // key of the shard that should have the block
+	ShardCID string `json:"shard_cid,omitempty"` // CID of that shard
+	Offset   int64  `json:"offset,omitempty"`    // where the block begins in the shard
+	Detail   string `json:"detail"`              // what is wrong
 }
 
 // Summary counts distinct blocks. Nodes counts the blocks above the chunks of files, all of which were read.
@@ -352,9 +356,10 @@ func (r *run) bad(ctx context.Context, c cid.Cid, names []string, err error) err
 	case ctx.Err() != nil:
 		return err
 	case errors.As(err, &failed):
-		p.What, p.Shard, p.Offset, p.Detail = Unread, failed.Shard, failed.Offset, failed.Reason()
-		if errors.Is(err, blocks.ErrDamaged) {
-			p.What = Damaged
+		p.Shard, p.ShardCID, p.Offset = failed.Shard, failed.ShardCID, failed.Offset
+		p.What, p.Detail = kindOf(failed)
+		if failed.Away != nil {
+			p.Detail += "; " + failed.Away.Error()
 		}
 	case errors.Is(err, blocks.ErrNotFound):
 		p.What, p.Detail = Missing, "no shard has it"
@@ -365,6 +370,22 @@ func (r *run) bad(ctx context.Context, c cid.Cid, names []string, err error) err
 	}
 
 	return r.emit(p)
+}
+
+// kindOf returns the kind of problem that a block has which could not be read, and what is wrong.
+func kindOf(failed *blocks.BlockError) (kind, detail string) {
+	gone := errors.Is(failed.Cause, fs.ErrNotExist)
+	switch {
+	case errors.Is(failed.Cause, remake.ErrChanged):
+		return Changed, "no store keeps it, and the source has changed"
+	case gone && errors.Is(failed.Cause, remake.ErrLost):
+		return Missing, "no store keeps it, and the source has lost it"
+	case gone:
+		return Missing, "the file of its shard is gone"
+	case errors.Is(failed, blocks.ErrDamaged):
+		return Damaged, failed.Cause.Error()
+	}
+	return Unread, failed.Cause.Error()
 }
 
 func (r *run) malformed(c cid.Cid, names []string, err error) error {
