@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/upkeep/backup"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -67,10 +70,25 @@ func (a *app) backup(cmd *cobra.Command, file string, force bool) (err error) {
 		return err
 	}
 
-	err = a.showTransfer(ctx, repo.db.Describe(), file, func(progress copying.Progress) (copying.Content, error) {
-		return backup.Write(ctx, repo.Repository, file, backup.Options{Overwrite: force, Progress: progress})
-	})
+	err = a.showTransfer(ctx, repo.db.Describe(), file, restoring(cfg, file),
+		func(progress copying.Progress) (copying.Content, error) {
+			return backup.Write(ctx, repo.Repository, file, backup.Options{Overwrite: force, Progress: progress})
+		})
 	return hintForce(err)
+}
+
+// restoring returns a command that restores a backup beside it. If the configuration names a database, which only the
+// user can replace by another one, the command reads the backup.
+func restoring(cfg *config.Config, file string) string {
+	engine, err := dialect.EngineOf(dialect.Settings{Type: cfg.Repo.DatabaseType, URL: cfg.Repo.DatabaseURL})
+	if err == nil {
+		usual, found := dialect.DefaultURL(engine, cfg.Repo.DataDir)
+		if found && usual == cfg.Repo.DatabaseURL {
+			place := strings.TrimSuffix(file, filepath.Ext(file)) + "-restored"
+			return fmt.Sprintf("guppy restore %s --data-dir %s", shellQuoted(file), shellQuoted(place))
+		}
+	}
+	return "guppy backup --check " + shellQuoted(file)
 }
 
 // openToBackUp opens the database of repo.read_url, or the configured one past a pooler.
@@ -146,7 +164,8 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 
 	target := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
-	return a.showTransfer(ctx, file, db.Describe(), func(progress copying.Progress) (copying.Content, error) {
-		return archive.Restore(ctx, target, progress)
-	})
+	return a.showTransfer(ctx, file, db.Describe(), "guppy check",
+		func(progress copying.Progress) (copying.Content, error) {
+			return archive.Restore(ctx, target, progress)
+		})
 }

@@ -91,7 +91,7 @@ func (a *app) export(ctx context.Context, source *blocks.Source, e export.Export
 	}
 
 	view := exportView{root.String(), sum.Blocks, sum.Bytes}
-	return a.print(view, view.text)
+	return a.printWithNext(view, view.text, "ipfs dag import "+shellQuoted(out.file))
 }
 
 // exportView is the output of export.

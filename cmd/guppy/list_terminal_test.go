@@ -110,6 +110,7 @@ func TestProblemsAreShortOnATerminal(t *testing.T) {
 	for name, shown := range map[string]string{"1": "1", prepared.RootCID: root} {
 		term := terminal.New(t, 120, 30)
 		i.startOn(t, term, "verify", name)
-		term.Await(t, `(?m)^missing: `+shown+`: the file of its shard is gone \(block `+root+` at 55 of shard bag\w{7}…\w{6}\)$`)
+		term.Await(t, `(?m)^missing: `+shown+`: the file of its shard is gone \(block `+root+
+			` at 55 of shard bag\w{7}…\w{6}\)$`)
 	}
 }

@@ -13,15 +13,15 @@ import (
 var placeFlags = []string{"--config", "--data-dir", "--database-type", "--database-url"}
 
 // here returns the flags of the command line that say where the repository is, so that a command that is printed with
-// them finds it.
-func (a *app) here() string {
+// them finds it. Some of the flags may be left out.
+func (a *app) here(without ...string) string {
 	var flags strings.Builder
 	for i, arg := range a.args {
 		name, _, joined := strings.Cut(arg, "=")
 		switch {
 		case arg == "--":
 			return flags.String()
-		case !slices.Contains(placeFlags, name):
+		case !slices.Contains(placeFlags, name) || slices.Contains(without, name):
 		case joined:
 			flags.WriteString(" " + shellQuoted(withoutPasswords(a.args)[i]))
 		case i+1 < len(a.args):

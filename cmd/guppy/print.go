@@ -46,6 +46,18 @@ type sheet struct {
 	width int
 }
 
+// printWithNext is like print. On a terminal the text ends with a line about the next step, unless next is "".
+func (a *app) printWithNext(result any, text func(io.Writer), next string) error {
+	return a.print(result, func(w io.Writer) {
+		text(w)
+		if next != "" && a.onTerminal() {
+			facts := &display.Facts{}
+			facts.Add("next", "%s", next)
+			facts.Write(w)
+		}
+	})
+}
+
 // colored returns a writer to standard output that keeps colors as far as the user wants them.
 func (a *app) colored() io.Writer {
 	if _, above := a.stdout.(*lineWriter); above {

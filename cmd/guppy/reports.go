@@ -23,7 +23,8 @@ func reportsText(w io.Writer, space sqlrepo.Space, reports []*report, failed int
 
 	table := newTable(w, []display.Column{
 		{Title: "SOURCE"}, {Title: "UPLOAD", Right: true}, {Title: "STATE", Whole: true}, {Title: "FILES", Right: true},
-		{Title: "SIZE", Right: true}, {Title: "READ", Right: true}, {Title: "LEFT OUT", Right: true}, {Title: "ROOT", Identifier: true},
+		{Title: "SIZE", Right: true}, {Title: "READ", Right: true}, {Title: "LEFT OUT", Right: true},
+		{Title: "ROOT", Identifier: true},
 	}, true)
 	for _, r := range reports {
 		// The text is held in memory, so these never fail.

@@ -176,7 +176,11 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 	view.Files, view.Directories, view.Symlinks, view.Bytes, view.Kept =
 		sum.Files, sum.Directories, sum.Symlinks, sum.Bytes, sum.Kept
 
-	if err := a.print(view, view.text); err != nil || sum.Failed == 0 {
+	again, next := a.resume.lineFor(append([]string{"guppy"}, a.args...)), ""
+	if sum.Failed == 0 {
+		next = again + " compares what is there, as after a loss of power"
+	}
+	if err := a.printWithNext(view, view.text, next); err != nil || sum.Failed == 0 {
 		return err
 	}
 

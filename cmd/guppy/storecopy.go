@@ -133,11 +133,12 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 
 	view.count(copier.Counts)
 	view.Finished = err == nil
+	next := ""
 	if stores != nil && view.Finished {
-		view.known = nameIn(ctx, stores, source)
+		view.known, next = nameIn(ctx, stores, source), "guppy store check "+shellQuoted(to)
 	}
 
-	return errors.Join(a.print(view, view.text), err)
+	return errors.Join(a.printWithNext(view, view.text, next), err)
 }
 
 // nameIn returns the name that the repository has for a store, or "" if it has none or can't be asked.

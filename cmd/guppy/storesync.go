@@ -163,7 +163,11 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	if errors.Is(err, delivery.ErrDiffers) {
 		err = &badOrigin{err, origin.Name}
 	}
-	return errors.Join(a.print(view, view.text), err)
+	next := ""
+	if view.Finished {
+		next = "guppy check --replicas"
+	}
+	return errors.Join(a.printWithNext(view, view.text, next), err)
 }
 
 // badOrigin is the error of a sync for which a store has lost or damaged files.

@@ -108,7 +108,7 @@ func (a *app) transfer(ctx context.Context, cfg *config.Config, fromURL, toURL s
 	}
 
 	into := sqlrepo.New(target, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
-	return a.showTransfer(ctx, source.Describe(), target.Describe(),
+	return a.showTransfer(ctx, source.Describe(), target.Describe(), a.checking(toURL),
 		func(progress copying.Progress) (copying.Content, error) {
 			return copying.New(repo).TransferTo(ctx, into, copying.Transfer{AllowLive: allowLive, Progress: progress,
 				// By then nobody can change either schema.
@@ -116,6 +116,18 @@ func (a *app) transfer(ctx context.Context, cfg *config.Config, fromURL, toURL s
 					return errors.Join(requireSchema(ctx, from), requireSchema(ctx, to))
 				}})
 		})
+}
+
+// checking returns the command that checks the repository at a URL. "" stands for the configured database, and for
+// one whose URL has a password, which is not printed.
+func (a *app) checking(url string) string {
+	switch {
+	case url == "":
+		return "guppy check"
+	case dialect.HoldsPassword(dialect.Secret(url)):
+		return ""
+	}
+	return "guppy check" + a.here("--database-type", "--database-url") + " --database-url " + shellQuoted(url)
 }
 
 // openSource opens a database that must exist and have the schema that this program needs.

@@ -55,8 +55,8 @@ func newTransferring(doing string) *transferring {
 
 func (t *transferring) report(p copying.TransferProgress) { t.latest.Store(&p) }
 
-// showTransfer calls fn and shows the progress that fn reports.
-func (a *app) showTransfer(ctx context.Context, from, to string,
+// showTransfer calls fn and shows the progress that fn reports. On a terminal, next is the next step.
+func (a *app) showTransfer(ctx context.Context, from, to, next string,
 	fn func(progress copying.Progress) (copying.Content, error)) error {
 	shown := newTransferring("copying")
 	stop := a.showProgress(ctx, shown.state)
@@ -68,7 +68,7 @@ func (a *app) showTransfer(ctx context.Context, from, to string,
 	}
 
 	view := newTransferView(from, to, content, time.Since(shown.began))
-	return a.print(view, view.text)
+	return a.printWithNext(view, view.text, next)
 }
 
 func (t *transferring) state() progress.State {

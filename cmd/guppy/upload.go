@@ -39,7 +39,8 @@ func (a *app) uploadCommand() *cobra.Command {
 	}
 
 	a.addPrepareFlags(command)
-	command.AddCommand(a.uploadLsCommand(), a.uploadShowCommand(), a.uploadTagCommand(), a.uploadRmCommand(), a.uploadPruneCommand())
+	command.AddCommand(a.uploadLsCommand(), a.uploadShowCommand(), a.uploadTagCommand(), a.uploadRmCommand(),
+		a.uploadPruneCommand())
 
 	return command
 }
@@ -138,7 +139,7 @@ func (a *app) uploadLsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "ls [SPACE]", Short: "List uploads", Long: uploadLsHelp, Args: usageArgs(cobra.MaximumNArgs(1)),
 	}
-	command.RunE = a.repositoryCommand(func(ctx context.Context, _ *config.Config, repo *repository,
+	command.RunE = a.readingCommand(func(ctx context.Context, _ *config.Config, repo *repository,
 		args []string) error {
 		if len(args) == 1 {
 			space, err := repo.FindSpace(ctx, args[0])
