@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/guppy-prep/guppy/internal/reading/retrieve"
 	"github.com/guppy-prep/guppy/internal/reading/selection"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
-	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
 const retrieveHelp = `Retrieve writes a file, directory or symlink from its shards to disk. The
@@ -93,7 +91,7 @@ func (a *app) retrieveCommand() *cobra.Command {
 				Blocks: source, Select: selected, Overwrite: options.overwrite, Workers: workers(cfg),
 			}
 			if options.dry {
-				return a.planRetrieval(ctx, found, args[1], r)
+				return a.planRetrieval(ctx, repo, named, found, args[1], r)
 			}
 			return a.retrieve(ctx, repo, named, found, args[1], r)
 		})
@@ -153,7 +151,7 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 	r retrieve.Retriever) error {
 	// The DAG has no modes and times. The rows of an upload have them.
 	if named.upload != nil {
-		r.Base = sqlrepo.Path(strings.Join(found.Names, "\x00"))
+		r.Base = baseOf(found)
 		r.Known = repo.EntriesBelow(ctx, named.upload.ID, r.Base)
 	}
 
@@ -166,6 +164,9 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 	var sum retrieve.Summary
 	if err == nil {
 		sum, err = r.To(ctx, found, out)
+	}
+	if err == nil && sum.Failed == 0 {
+		r.Progress.Settle() // a DAG may claim more than its files have
 	}
 	stop()
 	if err != nil {
@@ -197,28 +198,6 @@ func (a *app) warnOfUnmatched(selected *selection.Selection) {
 	for _, pattern := range exclude {
 		a.log.Warn("no entry matches --exclude", "pattern", pattern)
 	}
-}
-
-// expectFiles tells the progress how much there is to retrieve. Without an upload, nobody knows that of a directory.
-func expectFiles(ctx context.Context, repo *repository, r retrieve.Retriever, named content,
-	found tree.Resolved) error {
-	switch {
-	case r.Select != nil: // only the walk through the tree shows what is selected
-	case found.Node.Kind == tree.File:
-		r.Progress.Expect(1, int64(found.Node.Size))
-	case named.upload != nil && len(found.Names) == 0:
-		r.Progress.Expect(named.upload.Files, named.upload.Bytes)
-	case named.upload != nil:
-		for entry, err := range repo.EntriesBelow(ctx, named.upload.ID, r.Base) {
-			if err != nil {
-				return err
-			}
-			if entry.Kind == sqlrepo.File {
-				r.Progress.Expect(1, entry.Size)
-			}
-		}
-	}
-	return nil
 }
 
 // retrieveView is the output of retrieve.

@@ -30,7 +30,14 @@ var plannedList = list[plannedEntry]{name: "entries", empty: "nothing was select
 }}
 
 // planRetrieval prints what retrieve would write.
-func (a *app) planRetrieval(ctx context.Context, found tree.Resolved, out string, r retrieve.Retriever) error {
+func (a *app) planRetrieval(ctx context.Context, repo *repository, named content, found tree.Resolved, out string,
+	r retrieve.Retriever) error {
+	r.Progress = progress.NewTask("listing", "entry")
+	defer a.showProgress(ctx, r.Progress.State)()
+	if err := expectEntries(ctx, repo, r, named, found); err != nil {
+		return err
+	}
+
 	var sum retrieve.Summary
 	each := func(yield func(plannedEntry) error) (err error) {
 		sum, err = r.DryRun(ctx, found, out, func(planned retrieve.Planned) error {

@@ -49,14 +49,14 @@ func (r *Retriever) DryRun(ctx context.Context, from tree.Resolved, out string,
 		defer root.Close() //nolint:errcheck // nothing was written
 	}
 
-	plan := plan{selected: r.Select, name: name, root: root, show: show}
+	plan := plan{Retriever: r, name: name, root: root, show: show}
 	err = tree.Walk(ctx, r.Blocks, from.Node, func(e tree.Entry) error { return plan.visit(ctx, e) }, plan.leave)
 	return plan.sum, err
 }
 
 // plan is one call of DryRun.
 type plan struct {
-	selected *selection.Selection
+	*Retriever
 	// name is the name of the beginning of the tree in the directory root, which is nil if it does not exist.
 	name string
 	root *os.Root
@@ -77,7 +77,11 @@ func (p *plan) visit(ctx context.Context, e tree.Entry) error {
 	}
 
 	isDir := e.Node.Kind == tree.Directory
-	switch p.selected.Judge(sqlrepo.Path(strings.Join(e.Names, "\x00")), isDir) {
+	verdict := p.Select.Judge(sqlrepo.Path(strings.Join(e.Names, "\x00")), isDir)
+	if verdict != selection.Skipped {
+		p.Progress.Add(1, 0)
+	}
+	switch verdict {
 	case selection.Skipped:
 		if isDir {
 			return tree.ErrSkip

@@ -39,7 +39,8 @@ type Retriever struct {
 	// Overwrite is true to replace files and symlinks that differ. Directories are never replaced.
 	Overwrite bool
 	Workers   int
-	// Progress counts files and their bytes. The caller expects as many as it knows of. It may be nil.
+	// Progress counts files and their bytes, in a dry run the entries that are listed and the directories on the way to
+	// them. The caller expects as many as it knows of. It may be nil.
 	Progress *progress.Task
 	// Failed, if not nil, is called for each file that can't be written because of its DAG. The other files are
 	// written.
