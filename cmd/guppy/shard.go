@@ -27,8 +27,8 @@ func (a *app) shardCommand() *cobra.Command {
 	return command
 }
 
-const shardLsHelp = `Ls lists the shards of an upload, of all uploads of a space, or of all uploads. A
-shard is planned, packed, or empty, which means that the space held all of its
+const shardLsHelp = `Ls lists the shards of an upload, of all uploads of a space, or of all uploads.
+A shard is planned, packed, or empty, which means that the space held all of its
 blocks: it has no file.
 
 ` + uploadOrSpaceHelp

@@ -130,9 +130,9 @@ type uploadView struct {
 	stopView
 }
 
-const uploadLsHelp = `Ls lists the uploads of a space, or all uploads. Uploads that were removed, but of
-which something is left because other uploads need it or gc has not deleted it
-yet, are only listed with --all.`
+const uploadLsHelp = `Ls lists the uploads of a space, or all uploads. Uploads that were removed, but
+of which something is left because other uploads need it or gc has not deleted
+it yet, are only listed with --all.`
 
 func (a *app) uploadLsCommand() *cobra.Command {
 	all := false

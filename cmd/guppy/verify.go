@@ -20,10 +20,10 @@ import (
 const verifyHelp = `Verify walks the DAG below a root and reports each block that is missing (its
 shard is gone), damaged (its shard has other bytes), changed (no store keeps it,
 and the source has something else by now), or not part of a well-formed tree,
-with a path that leads to it, its shard and its offset there. The nodes above the content of files are read and
-compared with their digests. The content is only looked up in the rows and
-compared with the lengths of the shards, unless --deep is given. Each distinct
-block is checked once, whichever shard has it.
+with a path that leads to it, its shard and its offset there. The nodes above
+the content of files are read and compared with their digests. The content is
+only looked up in the rows and compared with the lengths of the shards, unless
+--deep is given. Each distinct block is checked once, whichever shard has it.
 
 ` + contentHelp + `
 
