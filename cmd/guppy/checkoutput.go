@@ -76,7 +76,7 @@ func (o *checkOutput) show(p check.Problem) error {
 	if p.Note {
 		kind = "note: "
 	}
-	_, err := fmt.Fprintf(o.app.stdout, "%s%s; repair: %s\n", kind, printable(p.String()), o.app.placed(p.Repair))
+	_, err := fmt.Fprintf(o.app.stdout, "%s%s; repair: %s\n", kind, oneLine(p.String()), o.app.placed(p.Repair))
 	return err
 }
 
@@ -88,7 +88,7 @@ func (o *checkOutput) repaired(change string) error {
 	if o.silent() {
 		return nil
 	}
-	_, err := fmt.Fprintf(o.app.stdout, "repaired: %s\n", o.app.placed(printable(change)))
+	_, err := fmt.Fprintf(o.app.stdout, "repaired: %s\n", o.app.placed(oneLine(change)))
 	return err
 }
 

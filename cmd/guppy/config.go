@@ -93,7 +93,7 @@ func newSettingView(v config.Value, choice dialect.Choice) settingView {
 
 var settingList = list[settingView]{name: "settings", columns: []column[settingView]{
 	{"SETTING", func(v settingView) string { return v.Key }, whole},
-	{"VALUE", func(v settingView) string { return printable(v.Value) }, words},
+	{"VALUE", func(v settingView) string { return oneLine(v.Value) }, words},
 	{"ORIGIN", func(v settingView) string { return v.Origin }, words},
 	{"REASON", func(v settingView) string { return v.Reason }, words},
 }}

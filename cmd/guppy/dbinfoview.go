@@ -112,7 +112,7 @@ func (t tableView) indexBytes() (n int64) {
 
 func (v *dbInfoView) text(w io.Writer) {
 	fmt.Fprintf(w, "engine      %s %s\n", v.title, v.Version)
-	fmt.Fprintf(w, "location    %s\n", printable(v.Location))
+	fmt.Fprintf(w, "location    %s\n", oneLine(v.Location))
 	if v.Filesystem != "" {
 		fmt.Fprintf(w, "filesystem  %s\n", v.Filesystem)
 	}
@@ -138,7 +138,7 @@ func (v *dbInfoView) text(w io.Writer) {
 	v.tablesText(w)
 	fmt.Fprintln(w, "settings")
 	for _, setting := range v.Settings {
-		fmt.Fprintf(w, "  %s  %s\n", pad(setting.Key), printable(setting.Value))
+		fmt.Fprintf(w, "  %s  %s\n", pad(setting.Key), oneLine(setting.Value))
 	}
 
 	for _, warning := range v.Warnings {

@@ -12,7 +12,7 @@ import (
 
 // checkSpaceName refuses names for a space that could be taken for something else, or that are not printable.
 func checkSpaceName(name string) error {
-	if name == "" || len(name) > 255 || strings.HasPrefix(name, "did:") || printable(name) != name {
+	if name == "" || len(name) > 255 || strings.HasPrefix(name, "did:") || !allPrintable(name) {
 		return fmt.Errorf("%w: %q is not a name for a space: use 1 to 255 printable characters, and no DID", errUsage, name)
 	}
 	return checkNewName("space", name)

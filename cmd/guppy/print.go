@@ -5,9 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/guppy-prep/guppy/internal/display"
@@ -78,16 +76,6 @@ func printMore(w io.Writer, n int, all string) {
 
 func more(n int, all string) string { return fmt.Sprintf("and %d more: %s lists all", n-listed, all) }
 
-// printable quotes a path that could upset a terminal or a reader.
-func printable(path string) string {
-	for _, r := range path {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return strconv.Quote(path)
-		}
-	}
-	return path
-}
-
 // printableLines returns a text with escapes in place of what could upset a terminal. Its lines and tabs stay.
 func printableLines(text string) string {
 	var out strings.Builder
@@ -95,7 +83,7 @@ func printableLines(text string) string {
 		if r == '\n' || r == '\t' {
 			out.WriteRune(r)
 		} else {
-			out.WriteString(display.Printable(string(r)))
+			out.WriteString(oneLine(string(r)))
 		}
 	}
 	return out.String()

@@ -73,7 +73,7 @@ func (a *app) recognize(ctx context.Context, repo *repository, registered sqlrep
 
 // showSource returns the command that prints what is remembered of a source.
 func showSource(space sqlrepo.Space, registered sqlrepo.Source) string {
-	return fmt.Sprintf("guppy source show %s %s", shellQuoted(space.Name), shellQuoted(registered.Name))
+	return fmt.Sprintf("guppy source show %s", arguments(space.Name, registered.Name))
 }
 
 // accepts reports whether the user accepts the source as it is. It does so once for each source, because a worker
@@ -111,7 +111,7 @@ func (a *app) missing(ctx context.Context, cfg *config.Config, path string, mist
 		}
 
 		show = showSource(space, registered)
-		move = fmt.Sprintf("guppy source mv %s %s PATH", shellQuoted(space.Name), shellQuoted(registered.Name))
+		move = fmt.Sprintf("guppy source mv %s PATH", arguments(space.Name, registered.Name))
 		var known bool
 		if seen, known = registered.Sightings.At(absolute); !known {
 			return sqlrepo.ErrNotFound

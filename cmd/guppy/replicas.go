@@ -214,7 +214,7 @@ func refuseReplicaAsStore(ctx context.Context, repo *repository, rows storeRows,
 	}
 	name := rows.nameOf(identity)
 	return fmt.Errorf("%w: store %q is a replica of space %q: what goes there would be in one place only. To use it as "+
-		"the store, run guppy space set %s --no-replica %s first", errUsage, name, space.Name, shellQuoted(space.Name), name)
+		"the store, run guppy space set --no-replica %s %s first", errUsage, name, space.Name, name, arguments(space.Name))
 }
 
 // sentView says what a replica of the upload's space lacks after a run.
@@ -357,7 +357,7 @@ func replicasText(facts *display.Facts, replicas []sentView) {
 			facts.Add("replica", "%s has everything", replica.Replica)
 		default:
 			facts.Add("replica", "%s %s, %s: %s", replica.Replica, display.Warning("lacks "+plural(replica.Files, "file")),
-				progress.Bytes(replica.Bytes), printable(replica.Reason))
+				progress.Bytes(replica.Bytes), oneLine(replica.Reason))
 		}
 	}
 }

@@ -176,7 +176,7 @@ func (r *report) leftOutText(facts *display.Facts) {
 	}
 	facts.Add("left out", "%s%s", plural(int64(len(r.Skipped)), "entry"), failed)
 	for _, skipped := range r.Skipped[:min(len(r.Skipped), listed)] {
-		facts.Below("%s: %s", printable(skipped.Path), printable(skipped.Reason))
+		facts.Below("%s: %s", printable(skipped.Path), oneLine(skipped.Reason))
 	}
 	if n := len(r.Skipped); n > listed {
 		facts.Below("%s", more(n, fmt.Sprintf("guppy upload show %d%s", r.Upload, r.here)))

@@ -74,9 +74,9 @@ func totals(space sqlrepo.Space, reports []*report, failed int, here string) *di
 		sum.Seconds)
 	facts.Add("shards", "%d, %s", shards, progress.Bytes(sum.shardBytes))
 
-	next := "guppy upload ls " + shellQuoted(space.Name) + here
+	next := "guppy upload ls" + here + " " + arguments(space.Name)
 	if failed > 0 || complete < len(reports) {
-		next = "guppy upload " + shellQuoted(space.Name) + here + " tries again what is not complete"
+		next = "guppy upload" + here + " " + arguments(space.Name) + " tries again what is not complete"
 	}
 	facts.Add("next", "%s", next)
 	return facts

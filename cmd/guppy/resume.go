@@ -93,14 +93,6 @@ func commandLine(args []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// shellQuoted returns an argument as it is written in a command line of a shell.
-func shellQuoted(arg string) string {
-	if arg == "" || strings.ContainsAny(arg, " \t\n\"'\\$&|;<>()*?[]#~`!{}") {
-		return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-	}
-	return arg
-}
-
 // urlFlags are the flags whose values may contain passwords.
 var urlFlags = []string{"--database-url", "--from", "--to"}
 

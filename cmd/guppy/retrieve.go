@@ -185,8 +185,8 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 		return err
 	}
 
-	return fmt.Errorf("%s %w: guppy verify %s --deep shows what is wrong with each block", plural(sum.Failed, "file"),
-		errLost, shellQuoted(named.String()))
+	return fmt.Errorf("%s %w: guppy verify --deep %s shows what is wrong with each block", plural(sum.Failed, "file"),
+		errLost, arguments(named.String()))
 }
 
 // warnOfUnmatched says which patterns have selected or left out nothing in all of a tree.

@@ -97,7 +97,7 @@ func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%q did not come", args[0])
 }
 
-// scriptFollow runs, in a shell, the command that the last program has printed: the group of a pattern. The command
+// scriptFollow runs, in a shell that knows $'...', the command that the last program has printed: the group of a pattern. The command
 // must end with the given exit code: follow CODE PATTERN
 func scriptFollow(ts *testscript.TestScript, args []string) error {
 	pattern, err := regexp.Compile("(?m)" + args[1])
@@ -109,7 +109,7 @@ func scriptFollow(ts *testscript.TestScript, args []string) error {
 		return fmt.Errorf("no command %q", args[1])
 	}
 	ts.Logf("> %s", found[1])
-	scriptExits(ts, false, []string{args[0], "sh", "-c", found[1]})
+	scriptExits(ts, false, []string{args[0], "bash", "-c", found[1]})
 	return nil
 }
 

@@ -157,7 +157,7 @@ func findSource(ctx context.Context, repo *repository, space sqlrepo.Space, name
 	if listErr != nil {
 		return source, errors.Join(err, listErr)
 	}
-	advice := fmt.Sprintf("guppy source ls %s lists its sources", shellQuoted(space.Name))
+	advice := fmt.Sprintf("guppy source ls %s lists its sources", arguments(space.Name))
 	return source, fmt.Errorf("%w in space %q%s", err, space.Name,
 		suggested(nameOrPath, namesOf(sources, sourceNamed), advice))
 }
@@ -192,12 +192,12 @@ func sourceList(space sqlrepo.Space) list[sourceView] {
 	return list[sourceView]{
 		name: "sources",
 		empty: fmt.Sprintf("no sources in space %s yet: guppy source add %s PATH", printable(space.Name),
-			shellQuoted(space.Name)),
+			arguments(space.Name)),
 		columns: []column[sourceView]{
 			{"SOURCE", func(v sourceView) string { return printable(v.Source) }, words},
 			{"PATH", func(v sourceView) string { return printable(v.Path) }, words},
 			{"SYMLINKS", func(v sourceView) string { return v.Symlinks }, whole},
-			{"EXCLUDES", func(v sourceView) string { return printable(strings.Join(v.Excludes, " ")) }, words},
+			{"EXCLUDES", func(v sourceView) string { return strings.Join(printables(v.Excludes), " ") }, words},
 			{"ADDED (UTC)", func(v sourceView) string { return v.AddedAt.short() }, whole},
 		},
 	}

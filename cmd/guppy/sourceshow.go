@@ -95,7 +95,7 @@ func (v sourceDetails) text(w io.Writer) {
 }
 
 func describeMount(m sqlrepo.Mount) string {
-	text := printable(source.Describe(m))
+	text := oneLine(source.Describe(m))
 	if m.ID != "" {
 		text += " (" + m.ID + ")"
 	}

@@ -200,7 +200,7 @@ func refuseUsedSpace(ctx context.Context, repo *repository, space sqlrepo.Space)
 	if n := len(sources); n > 0 {
 		present = append(present, plural(int64(n), "source"))
 		for _, source := range sources[:min(n, mostNamed)] {
-			commands = append(commands, "guppy source rm "+shellQuoted(space.Name)+" "+shellQuoted(source.Name))
+			commands = append(commands, "guppy source rm "+arguments(space.Name, source.Name))
 		}
 	}
 

@@ -101,11 +101,11 @@ func (v *workStatus) text(w io.Writer, stage string) {
 		worker.text(w, v, stage)
 	}
 	for _, work := range v.Retries {
-		fmt.Fprintf(w, "  %s: %s\n", v.retry(work), printable(work.Error))
+		fmt.Fprintf(w, "  %s: %s\n", v.retry(work), oneLine(work.Error))
 	}
 	for _, work := range v.SetAside {
 		fmt.Fprintf(w, "  set aside %s ago, %s, failed %s: %s\n",
-			v.since(work.at), work.Work, times(work.Attempts), printable(work.Error))
+			v.since(work.at), work.Work, times(work.Attempts), oneLine(work.Error))
 	}
 }
 
@@ -206,10 +206,9 @@ func (v *uploadStatus) again() string {
 
 // continuing returns the command that continues an upload of a source, which was removed from a path unless that is "".
 func continuing(space, source, removedFrom string) string {
-	space, source = shellQuoted(space), shellQuoted(source)
-	command := fmt.Sprintf("guppy upload %s %s", space, source)
+	command := "guppy upload " + arguments(space, source)
 	if removedFrom != "" {
-		command = fmt.Sprintf("guppy source add %s %s --name %s && %s", space, shellQuoted(removedFrom), source, command)
+		command = fmt.Sprintf("guppy source add --name %s %s && %s", shellQuoted(source), arguments(space, removedFrom), command)
 	}
 	return command
 }

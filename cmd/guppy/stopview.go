@@ -25,5 +25,5 @@ func (v stopView) text(w io.Writer) {
 
 // sentence says when and why the run stopped.
 func (v stopView) sentence() string {
-	return fmt.Sprintf("the last run stopped at %s: %s", v.StoppedAt.text(), printable(v.StopReason))
+	return fmt.Sprintf("the last run stopped at %s: %s", v.StoppedAt.text(), oneLine(v.StopReason))
 }

@@ -275,12 +275,12 @@ func refuseUsed(ctx context.Context, repo *repository, row sqlrepo.Store) error 
 		}
 		for _, space := range view.Spaces {
 			uses = append(uses, fmt.Sprintf("new uploads of space %q go there: guppy store default %s NAME sends them elsewhere",
-				space, shellQuoted(space)))
+				space, arguments(space)))
 		}
 		for _, replica := range view.Replicas {
 			if replica.Space != "" {
-				uses = append(uses, fmt.Sprintf("it is a replica of space %q: guppy space set %s --no-replica %s ends that",
-					replica.Space, shellQuoted(replica.Space), row.Name))
+				uses = append(uses, fmt.Sprintf("it is a replica of space %q: guppy space set --no-replica %s %s ends that",
+					replica.Space, row.Name, arguments(replica.Space)))
 			}
 		}
 	}

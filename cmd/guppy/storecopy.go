@@ -187,7 +187,7 @@ func refuseKnownTarget(ctx context.Context, stores *known.Stores, from, to strin
 
 func (v *storeCopyView) text(w io.Writer) {
 	for _, failed := range v.Failed {
-		fmt.Fprintf(w, "not copied: %s: %s\n", printable(failed.File), printable(failed.Reason))
+		fmt.Fprintf(w, "not copied: %s: %s\n", printable(failed.File), oneLine(failed.Reason))
 	}
 	if v.replica {
 		fmt.Fprintf(w, "copied %s, %s; %d already there\n", plural(v.Copied, "file"), progress.Bytes(v.Bytes), v.Skipped)

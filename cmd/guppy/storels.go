@@ -69,7 +69,7 @@ var storeList = list[storeView]{
 		{"SHARDS", func(v storeView) string { return fmt.Sprint(v.Shards) }, number},
 		{"SIZE", func(v storeView) string { return progress.Bytes(v.Bytes) }, number},
 		{"FREE", storeView.free, number},
-		{"SPACES", func(v storeView) string { return printable(strings.Join(v.Spaces, ", ")) }, words},
+		{"SPACES", func(v storeView) string { return strings.Join(printables(v.Spaces), ", ") }, words},
 		{"URL", func(v storeView) string { return printable(v.StoreURL) }, words},
 		{"IDENTITY", func(v storeView) string { return v.StoreIdentity }, identifier},
 		{"NOTES", storeView.notes, words},
@@ -87,7 +87,7 @@ func (v storeView) free() string {
 func (v storeView) notes() string {
 	var notes []string
 	if !v.Reachable {
-		notes = append(notes, "not to be seen from here: "+printable(v.Reason))
+		notes = append(notes, "not to be seen from here: "+oneLine(v.Reason))
 	}
 	if v.CopiedFiles > 0 {
 		notes = append(notes, fmt.Sprintf("%s of other stores, %s", plural(v.CopiedFiles, "copied file"),

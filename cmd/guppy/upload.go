@@ -98,7 +98,7 @@ func namedSources(ctx context.Context, repo *repository, space sqlrepo.Space,
 		sources, err := repo.Sources(ctx, space.ID)
 		if err == nil && len(sources) == 0 {
 			err = fmt.Errorf("%w: space %q has no sources: guppy source add %s PATH adds one", errUsage, space.Name,
-				shellQuoted(space.Name))
+				arguments(space.Name))
 		}
 		return sources, err
 	}
@@ -217,7 +217,7 @@ func uploadList(empty string) list[uploadView] {
 		{"SIZE", func(v uploadView) string { return progress.Bytes(v.Bytes) }, number},
 		{"ROOT", func(v uploadView) string { return v.RootCID }, identifier},
 		{"TAGS", func(v uploadView) string { return strings.Join(printables(v.Tags), ", ") }, optional},
-		{"STOPPED", func(v uploadView) string { return printable(v.StopReason) }, reason},
+		{"STOPPED", func(v uploadView) string { return oneLine(v.StopReason) }, reason},
 	}}
 }
 

@@ -182,7 +182,7 @@ func (n uploadName) key(ctx context.Context, repo *repository) (int64, error) {
 		latest, err := repo.LatestUpload(ctx, n.space.ID)
 		if errors.Is(err, sqlrepo.ErrNotFound) {
 			err = fmt.Errorf("complete upload of space %q: %w: guppy upload ls %s lists its uploads", n.space.Name,
-				sqlrepo.ErrNotFound, shellQuoted(n.space.Name))
+				sqlrepo.ErrNotFound, arguments(n.space.Name))
 		}
 		return latest, err
 	case n.space == nil:
@@ -197,7 +197,7 @@ func (n uploadName) key(ctx context.Context, repo *repository) (int64, error) {
 	space, err := repo.SpaceOf(ctx, n.number)
 	if errors.Is(err, sqlrepo.ErrNotFound) || err == nil && space != n.space.ID {
 		err = fmt.Errorf("upload %d in space %q: %w: guppy upload ls %s lists its uploads", n.number, n.space.Name,
-			sqlrepo.ErrNotFound, shellQuoted(n.space.Name))
+			sqlrepo.ErrNotFound, arguments(n.space.Name))
 	}
 	return n.number, err
 }

@@ -239,11 +239,11 @@ func (v *uploadDetails) text(w io.Writer) {
 		line("planned", "%s", plural(v.Pending, "more shard"))
 	}
 	line("indexes", "%d, %s, layout %s, at most %d slices", v.Indexes, progress.Bytes(v.IndexBytes),
-		printable(v.Recipe.IndexLayout), v.Recipe.MaxSlices)
+		oneLine(v.Recipe.IndexLayout), v.Recipe.MaxSlices)
 
 	line("left out", "%d", len(v.LeftOut))
 	for _, entry := range v.LeftOut {
-		facts.Below("%s: %s", printable(entry.Path), printable(entry.Reason))
+		facts.Below("%s: %s", printable(entry.Path), oneLine(entry.Reason))
 	}
 	facts.Write(w)
 

@@ -82,19 +82,11 @@ func tagsOf(ctx context.Context, repo *sqlrepo.Repository, key int64) ([]string,
 // checkTags refuses tags that are not printable, or could be taken for several.
 func checkTags(tags []string) error {
 	for _, tag := range tags {
-		if tag == "" || len(tag) > 255 || printable(tag) != tag || strings.Contains(tag, ",") ||
+		if tag == "" || len(tag) > 255 || !allPrintable(tag) || strings.Contains(tag, ",") ||
 			strings.TrimSpace(tag) != tag {
 			return fmt.Errorf("%w: %q is not a tag: use 1 to 255 printable characters, without a comma and without "+
 				"spaces at the ends", errUsage, tag)
 		}
 	}
 	return nil
-}
-
-// printables is printable for each of some texts.
-func printables(texts []string) (safe []string) {
-	for _, text := range texts {
-		safe = append(safe, printable(text))
-	}
-	return safe
 }

@@ -128,7 +128,7 @@ func (a *app) printProblem(p verify.Problem, path string, root cid.Cid) error {
 		place += fmt.Sprintf(" at %d of shard %s", p.Offset, short(p.ShardCID))
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s: %s: %s (%s)\n", p.What,
-		printable(strings.Replace(path, root.String(), short(root.String()), 1)), printable(p.Detail), place)
+		printable(strings.Replace(path, root.String(), short(root.String()), 1)), oneLine(p.Detail), place)
 	return err
 }
 

@@ -52,7 +52,7 @@ func (s *watched) draw(now time.Time, width int) (head string, body []string) {
 	var trouble string
 	switch {
 	case s.err != nil:
-		trouble = "no sample: " + printable(s.err.Error()) + "; looking again"
+		trouble = "no sample: " + oneLine(s.err.Error()) + "; looking again"
 	case !s.asking.IsZero() && now.Sub(s.asking) >= slowAnswer:
 		trouble = fmt.Sprintf("the database has not answered for %s", progress.Duration(now.Sub(s.asking)))
 	}
@@ -232,7 +232,7 @@ func (p *page) failures(view *progressView) {
 		for _, failure := range work.SetAside {
 			p.add(0, display.Failure, fmt.Sprintf("%s: set aside %s ago, failed %s", work.name(failure.Work),
 				work.since(failure.at), times(failure.Attempts)))
-			p.add(2, nil, printable(failure.Error))
+			p.add(2, nil, oneLine(failure.Error))
 		}
 		if len(work.SetAside) > 0 && work.again != "" {
 			p.add(2, display.Warning, work.again)
@@ -244,7 +244,7 @@ func (p *page) failures(view *progressView) {
 				when = fmt.Sprintf("failed %s, %s", times(failure.Attempts), work.when(failure))
 			}
 			p.add(0, display.Warning, fmt.Sprintf("%s: %s", work.name(failure.Work), when))
-			p.add(2, nil, printable(failure.Error))
+			p.add(2, nil, oneLine(failure.Error))
 		}
 	}
 }
