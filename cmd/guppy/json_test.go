@@ -157,10 +157,12 @@ func TestJSONOfEveryCommand(t *testing.T) {
 	requireLines(t, commands, want)
 }
 
-// comparingMain is guppy, and compares what it prints with --json with the type of its output.
+// comparingMain is guppy, and compares what it prints with --json with the type of its output. A device, such as
+// /dev/full, is for the program itself.
 func comparingMain() {
 	outputs := expectedOutputs(os.Args[1:])
-	if outputs == nil {
+	info, err := os.Stdout.Stat()
+	if outputs == nil || err == nil && info.Mode()&os.ModeDevice != 0 {
 		main()
 	}
 
