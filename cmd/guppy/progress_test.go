@@ -210,3 +210,36 @@ func TestAnInterruptedCommandLeavesAClearScreen(t *testing.T) {
 		t.Errorf("it left:\n%s", text)
 	}
 }
+
+// TestTerminalsThatCannotMoveTheCursor runs commands on terminals that know no control sequences: sentences, and no
+// bars.
+func TestTerminalsThatCannotMoveTheCursor(t *testing.T) {
+	t.Parallel()
+	program := build(t)
+	for _, environ := range [][]string{nil, {"TERM="}, {"TERM=dumb"}} {
+		i := install(t, program, engines()[0])
+		i.env = environ
+		source := filepath.Join(i.home, "source")
+		noError(t, os.MkdirAll(source, 0o700))
+		noError(t, os.WriteFile(filepath.Join(source, "file"), bytes.Repeat([]byte("content"), 1000), 0o600))
+
+		for _, args := range [][]string{
+			{"prepare", source}, {"prepare", source, "--always", "--progress", "bars"}, {"check"}, {"upload", "ls"}, {"status"},
+			{"retrieve", "1/file", "-"}, {"nope"},
+		} {
+			term := terminal.New(t, 200, 30)
+			process := i.command(args...)
+			process.Stdin, process.Stdout, process.Stderr = term.File, term.File, term.File
+			_ = process.Run() // one is wrong
+			lastScreen(t, term)
+
+			output := term.Output()
+			if strings.Contains(output, "\x1b") || barShapes.MatchString(output) || strings.Contains(output, "level=") {
+				t.Errorf("%q: guppy %s wrote %q", environ, args, output)
+			}
+			if args[0] == "prepare" && !strings.Contains(output, "Preparing a source (upload:") {
+				t.Errorf("%q: guppy %s wrote no sentence: %q", environ, args, output)
+			}
+		}
+	}
+}

@@ -83,14 +83,18 @@ func (a *app) speak(cfg *config.Config) error {
 	switch {
 	case format == config.LogJSON:
 		a.log, a.logsJSON = slog.New(a.placedHandler(slog.NewJSONHandler(a.screen, options))), true
-	case format == config.LogAuto && a.screen.Interactive():
+	case format == config.LogAuto && a.screen.IsTerminal():
 		a.log = slog.New(a.placedHandler(display.NewSentences(a.screen, level)))
 	default:
 		a.log = slog.New(a.placedHandler(slog.NewTextHandler(a.screen, options)))
 	}
 
-	if a.voice.progress == progressAuto {
+	switch {
+	case a.voice.progress == progressAuto:
 		a.voice.progress = a.progressForm(format)
+	case a.voice.progress == progressBars && !a.screen.Interactive():
+		// Bars are drawn where the cursor can be moved.
+		a.voice.progress = progressLog
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,13 +50,16 @@ func (s *Screen) SetColor(color string) {
 	s.color, s.out.Profile = color, profile(s.file, s.environ, color)
 }
 
+// IsTerminal reports whether a person may be looking at the screen.
+func (s *Screen) IsTerminal() bool { return term.IsTerminal(int(s.file.Fd())) }
+
 // Interactive reports whether a person may be looking at the screen, and the cursor can be moved there.
 func (s *Screen) Interactive() bool { return interactive(s.file, s.environ) }
 
 // Is reports whether a writer is the terminal that the screen is.
 func (s *Screen) Is(out io.Writer) bool {
 	file, ok := out.(*os.File)
-	if !ok || !s.Interactive() {
+	if !ok || !s.IsTerminal() {
 		return false
 	}
 	mine, err := s.file.Stat()
@@ -67,10 +71,15 @@ func (s *Screen) Is(out io.Writer) bool {
 }
 
 func interactive(file *os.File, environ []string) bool {
+	// Terminals of Windows have no name.
+	kind := ""
 	for _, variable := range environ {
-		if variable == "TERM=dumb" {
-			return false
+		if name, found := strings.CutPrefix(variable, "TERM="); found {
+			kind = name
 		}
+	}
+	if kind == "dumb" || kind == "" && runtime.GOOS != "windows" {
+		return false
 	}
 	return term.IsTerminal(int(file.Fd()))
 }
