@@ -8,8 +8,6 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // graceTime limits the time in which an interrupted run may stop by itself. The next run cleans up after it.
@@ -23,6 +21,7 @@ func supervise() int {
 	defer stop()
 
 	code, a := make(chan int, 1), newApp(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	defer a.screen.HeedStops()()
 	go func() { code <- a.run(ctx) }()
 
 	select {
@@ -41,10 +40,6 @@ func supervise() int {
 			return exitComplete
 		}
 
-		// The cursor may be on a bar.
-		if term.IsTerminal(int(os.Stderr.Fd())) {
-			fmt.Fprintln(os.Stderr)
-		}
 		fmt.Fprintln(os.Stderr, "guppy: interrupted, while an operation did not answer")
 		printResume(os.Stderr, a.resume.lineFor(os.Args))
 		return exitInterrupted

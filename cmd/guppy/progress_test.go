@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -242,4 +243,42 @@ func TestTerminalsThatCannotMoveTheCursor(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAStoppedCommandLeavesAClearScreen stops a worker that waits as Ctrl-Z does, and lets it go on.
+func TestAStoppedCommandLeavesAClearScreen(t *testing.T) {
+	t.Parallel()
+	i := install(t, build(t), engines()[0])
+	i.env = []string{"TERM=xterm-256color"}
+	i.run(t, "space", "add", "photos")
+
+	term := terminal.New(t, 100, 30)
+	worker := i.command("worker")
+	worker.Stdin, worker.Stdout, worker.Stderr = term.File, term.File, term.File
+	// The kernel stops no process that nobody could continue.
+	worker.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	noError(t, worker.Start())
+	defer worker.Process.Kill() //nolint:errcheck // it has mostly ended by itself
+	term.Await(t, `waiting for work  +\S`)
+
+	noError(t, worker.Process.Signal(syscall.SIGTSTP))
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(worker.Process.Pid, &status, syscall.WUNTRACED, nil)
+	noError(t, err)
+	if !status.Stopped() {
+		t.Fatalf("it has status %x", status)
+	}
+	fmt.Fprintln(term.File, "[1]+  Stopped")
+	text := term.Await(t, "Stopped\n")
+	if strings.Contains(text, "waiting for work") {
+		t.Errorf("it left:\n%s", text)
+	}
+
+	for range 2 {
+		noError(t, worker.Process.Signal(syscall.SIGCONT))
+		term.Await(t, `Stopped\nwaiting for work  +\S`)
+	}
+	noError(t, worker.Process.Signal(syscall.SIGINT))
+	_ = worker.Wait()
+	term.Await(t, `Stopped\nguppy: interrupted`)
 }

@@ -64,16 +64,16 @@ func (b *bars) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return b, nil
 }
 
-// View implements tea.Model. The cursor stays visible: a process that is killed can't show it again.
+// View implements tea.Model. The cursor stays visible: a process that is killed can't show it again. It rests where the
+// bars begin. A terminal that is narrowed may wrap the bars into more lines, but it keeps the cursor at its character,
+// so that all of them are below the cursor and are erased before the bars are drawn again.
 func (b *bars) View() tea.View {
 	view := tea.NewView("")
 	view.DisableBracketedPasteMode = true
 	view.Cursor = tea.NewCursor(0, 0)
 
 	if !b.ended {
-		lines := b.lines()
-		view.SetContent(strings.Join(lines, "\n"))
-		view.Cursor.Y = len(lines) - 1
+		view.SetContent(strings.Join(b.lines(), "\n"))
 	}
 	return view
 }

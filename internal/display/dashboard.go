@@ -79,9 +79,13 @@ func newTakenTerminal(in, out *os.File) *takenTerminal {
 // leaveAlternate leaves the alternate screen and shows the cursor.
 const leaveAlternate = ansi.ResetModeAltScreenSaveCursor + ansi.SetModeTextCursorEnable
 
-// Abandon gives the terminal back if a dashboard fills it, for a program that ends without waiting. It reports whether
-// there was one. It waits for nothing.
+// Abandon gives the terminal back, for a program that ends without waiting: it erases bars, and ends a dashboard. It
+// reports whether there was a dashboard. It waits for nothing.
 func (s *Screen) Abandon() bool {
+	if s.drawn.Load() != nil {
+		_, _ = s.file.WriteString(eraseBars) // the program ends: nobody could do anything about an error
+	}
+
 	taken := s.live.Swap(nil)
 	if taken == nil {
 		return false

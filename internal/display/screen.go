@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"os/signal"
 	"regexp"
 	"runtime"
 	"strings"
@@ -28,6 +27,8 @@ type Screen struct {
 
 	// live is the terminal that a dashboard fills, while there is one.
 	live atomic.Pointer[takenTerminal]
+	// drawn draws the bars, while there are any.
+	drawn atomic.Pointer[tea.Program]
 
 	mu    sync.Mutex
 	color string
@@ -129,9 +130,8 @@ func (s *Screen) Show(source progress.Source) (stop func()) {
 
 	// Lines can only be put above a frame that is there.
 	<-out.drawn
-	forget := redrawWhenContinued(program)
+	s.drawn.Store(program)
 	return func() {
-		forget()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.shown != program {
@@ -140,34 +140,8 @@ func (s *Screen) Show(source progress.Source) (stop func()) {
 		program.Send(endMsg{})
 		running.Wait()
 		s.shown = nil
+		s.drawn.Store(nil)
 	}
-}
-
-// redrawWhenContinued draws everything again when the process goes on after it was stopped, as by Ctrl-Z: the shell has
-// written over the bars. The function that it returns ends that.
-func redrawWhenContinued(program *tea.Program) (forget func()) {
-	if len(continued) == 0 {
-		return func() {}
-	}
-	signals, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, continued...)
-
-	var listening sync.WaitGroup
-	listening.Go(func() {
-		for {
-			select {
-			case <-signals:
-				program.Send(tea.ClearScreen())
-			case <-done:
-				return
-			}
-		}
-	})
-	return sync.OnceFunc(func() {
-		signal.Stop(signals)
-		close(done)
-		listening.Wait()
-	})
 }
 
 // cursorShape matches what would change the shape of the cursor, which is the user's choice.

@@ -127,12 +127,13 @@ func TestNoColorIsHeeded(t *testing.T) {
 func TestBarsAreDrawnAgain(t *testing.T) {
 	term := terminal.New(t, 100, 12)
 	screen := display.NewScreen(term.File, environ)
+	defer screen.HeedStops()()
 	stop := screen.Show(halfDone)
 	defer stop()
 	term.Await(t, `(?m)^preparing .*\nscanning .*\nshard 0 `)
 
 	// What is not drawn again stays away, since it has not changed.
-	fmt.Fprint(term.File, "\r\x1b[2A\x1b[Jstopped\r\n\r\n")
+	fmt.Fprint(term.File, "\r\x1b[Jstopped\r\n")
 	term.Await(t, `^stopped`)
 	if err := syscall.Kill(os.Getpid(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
 )
@@ -104,6 +105,41 @@ func (t *Terminal) Resize(tb testing.TB, width, height int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.screen.Resize(width, height)
+	if err := pty.Setsize(t.keys, winsize(width, height)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Reflow changes the size of the terminal as most terminals do: lines that no longer fit are wrapped, and the cursor
+// stays at its character. Text loses its colors.
+func (t *Terminal) Reflow(tb testing.TB, width, height int) {
+	tb.Helper()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	var rows []string
+	cursor := t.screen.CursorPosition()
+	row, column := 0, 0
+	for y, line := range strings.Split(t.screen.String(), "\n") {
+		if y == cursor.Y {
+			row, column = len(rows)+cursor.X/width, cursor.X%width
+		}
+		left := []rune(strings.TrimRight(line, " \r"))
+		for len(left) > width {
+			rows = append(rows, string(left[:width]))
+			left = left[width:]
+		}
+		rows = append(rows, string(left))
+	}
+	for len(rows) > row+1 && rows[len(rows)-1] == "" {
+		rows = rows[:len(rows)-1]
+	}
+	above := max(0, len(rows)-height) // they are scrolled off the screen
+	rows, row = rows[above:], row-above
+
+	t.screen.Resize(width, height)
+	_, _ = t.screen.WriteString(ansi.EraseEntireScreen + ansi.CursorHomePosition + strings.Join(rows, "\r\n") +
+		ansi.CursorPosition(column+1, row+1))
 	if err := pty.Setsize(t.keys, winsize(width, height)); err != nil {
 		tb.Fatal(err)
 	}
