@@ -181,7 +181,7 @@ func (r *Repository) Release(ctx context.Context, unit Unit) error {
 // Fail gives back work that failed. The work can't be claimed before a pause has passed.
 func (r *Repository) Fail(ctx context.Context, unit Unit, reason string, pause time.Duration) error {
 	table, _, _ := unitOf(unit)
-	return r.change(ctx, "record the failure", schema.Free(sq.Update(table)).Set("error", Text(reason)).
+	return r.change(ctx, "record the failure", schema.Free(sq.Update(table)).Set("error", kept(reason)).
 		Set("attempts", sq.Expr("attempts + 1")).Set("retry_at", r.db.At(min(pause, LongestPause))).Where(held(unit)))
 }
 
@@ -200,7 +200,7 @@ func (r *Repository) SetAside(ctx context.Context, unit Unit, reason string) err
 			}
 		}
 
-		aside := schema.Free(sq.Update(table)).Set("error", Text(reason)).
+		aside := schema.Free(sq.Update(table)).Set("error", kept(reason)).
 			Set("attempts", sq.Expr("attempts + 1")).Set("set_aside_at", r.db.At(0)).Where(held(unit))
 		return tx.Later(ctx, aside, func(rows int64) error { return leaseLost(rows, table, id) })
 	})

@@ -276,7 +276,7 @@ func (r *Repository) Sent(ctx context.Context, sending Sending) error {
 
 // Postpone gives back a file that can't be sent now, with the reason. It does not count as a failure of the file.
 func (r *Repository) Postpone(ctx context.Context, sending Sending, reason string) error {
-	return r.change(ctx, "postpone a file", schema.Free(sq.Update("sendings")).Set("error", Text(reason)).
+	return r.change(ctx, "postpone a file", schema.Free(sq.Update("sendings")).Set("error", kept(reason)).
 		Where(held(sending)))
 }
 

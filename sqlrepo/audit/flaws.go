@@ -30,6 +30,7 @@ const (
 	FlawUploadRoot     = "upload-root"
 	FlawUploadFinished = "upload-finished"
 	FlawUploadUnlinked = "upload-unlinked"
+	FlawUploadStop     = "upload-stop"
 	FlawUploadCounts   = "upload-counts"
 	FlawTallyEntries   = "tally-entries"
 	FlawTallyShards    = "tally-shards"

@@ -16,6 +16,12 @@ func (a *Auditor) MendLeases(ctx context.Context, upload int64) error {
 		schema.Free(sq.Update("shards")).Where(sq.Eq{"upload": upload}))
 }
 
+// ForgetStop clears why and when a run of an upload stopped.
+func (a *Auditor) ForgetStop(ctx context.Context, upload int64) error {
+	return a.mend(ctx, "forget a stop",
+		sq.Update("uploads").Set("stopped_at", nil).Set("stop_reason", nil).Where(sq.Eq{"id": upload}))
+}
+
 // Recount makes the counts of an upload agree with its rows.
 func (a *Auditor) Recount(ctx context.Context, upload int64) error {
 	entries := sq.Select("id").From("entries").Where(sq.Eq{"upload": upload})

@@ -21,6 +21,11 @@ func uploadRules(s scope) []rule {
 				int64(sqlrepo.Complete), int64(sqlrepo.Indexing), schema.CIDLength)},
 		{FlawUploadFinished, "it is complete without an end, or ended and is not", uploads("0", "0").
 			Where("CASE WHEN state = ? THEN finished_at IS NULL ELSE finished_at IS NOT NULL END", int64(sqlrepo.Complete))},
+		{FlawUploadStop, "it has the reason of a stop without its time, or the other way round, or is done and has either",
+			uploads("0", "0").Where(sq.Or{
+				sq.Expr("(stopped_at IS NULL) <> (stop_reason IS NULL)"),
+				sq.And{sq.NotEq{"stopped_at": nil}, sq.Eq{"uploads.state": sqlrepo.ClosedStates}},
+			})},
 		{FlawUploadUnlinked, "nobody links or indexes it: that has failed again and again and was set aside, or " +
 			"there is a newer upload",
 			uploads("0", "0").Where(sq.Eq{"uploads.token": 0}).

@@ -12,6 +12,7 @@ func stops() []test {
 		{"are forgotten when a shard is packed", stopPacked},
 		{"are not kept of what is done", stopDone},
 		{"may be any text", stopTexts},
+		{"and failures have no secrets", failureTexts},
 	}
 }
 
@@ -71,6 +72,24 @@ func stopTexts(f *fixture) {
 	upload := f.newStage().Upload.ID
 	f.ok(f.NoteStop(f.ctx, upload, "nul \x00 and \xff"))
 	f.stopIs(upload, sqlrepo.Text("nul \x00 and \xff"))
+
+	// A secret is not kept, not even one that begins where the text ends.
+	secrets := "postgres://me:hunter2@h/db and X-Amz-Signature=hunter2"
+	f.ok(f.NoteStop(f.ctx, upload, strings.Repeat("x", 3975)+" "+secrets))
+	if row := must(f.Upload(f.ctx, upload))(f.t); strings.Contains(row.StopReason, "hun") {
+		f.t.Errorf("a secret is kept: %s", row.StopReason[3970:])
+	}
 	f.ok(f.NoteStop(f.ctx, upload, strings.Repeat("é", 10_000)))
 	equal(f.t, "length", len(must(f.Upload(f.ctx, upload))(f.t).StopReason), 4000)
+}
+
+// failureTexts fails and sets aside a stage with an error that has secrets.
+func failureTexts(f *fixture) {
+	const failure, want = "connect to postgres://me:hunter2@h/db: no", "connect to postgres://me:xxxxx@h/db: no"
+	source := f.source(f.space())
+	stage := f.begin(source)
+	f.ok(f.Fail(f.ctx, stage, failure, 0))
+	equal(f.t, "failed", must(f.Upload(f.ctx, stage.Upload.ID))(f.t).Error, want)
+	f.ok(f.SetAside(f.ctx, f.stage(must(f.Upload(f.ctx, stage.Upload.ID))(f.t)), failure))
+	equal(f.t, "set aside", must(f.Upload(f.ctx, stage.Upload.ID))(f.t).Error, want)
 }

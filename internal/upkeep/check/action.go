@@ -11,6 +11,7 @@ const (
 	settleUpload
 	recountRows
 	clearLeases
+	forgetStop
 	rescanEntry
 	reopenUpload
 	relinkUpload
@@ -45,6 +46,7 @@ var actionTexts = [...]string{
 	settleUpload:   "the upload gets the state that matches its root",
 	recountRows:    "the rows are counted again",
 	clearLeases:    "the leases of the upload are cleared",
+	forgetStop:     "it is forgotten why a run of the upload stopped",
 	rescanEntry:    "the entry is scanned again; in an older upload it is left out",
 	reopenUpload:   "the upload is scanned again; an older one becomes incomplete",
 	relinkUpload:   "the upload is linked again from its rows",

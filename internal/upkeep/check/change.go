@@ -27,6 +27,7 @@ const (
 	markerRestored
 	fileRemoved
 	leasesCleared
+	stopForgotten
 	stateSet
 	rowsCounted
 	uploadIncomplete
@@ -48,6 +49,7 @@ var changeTexts = [...]string{
 	markerRestored:   "a store got its identity back: %s",
 	fileRemoved:      "%s was removed",
 	leasesCleared:    "upload %d: its leases were cleared",
+	stopForgotten:    "upload %d: it was forgotten why a run of it stopped",
 	stateSet:         "upload %d: its state was set",
 	rowsCounted:      "upload %d: its rows were counted",
 	uploadIncomplete: "upload %d: it is incomplete, and there is a newer upload",

@@ -35,6 +35,7 @@ var remedies = map[string]remedy{
 	audit.FlawUploadState:     {action: settleUpload},
 	audit.FlawUploadRoot:      {action: settleUpload},
 	audit.FlawUploadFinished:  {action: settleUpload},
+	audit.FlawUploadStop:      {action: forgetStop},
 	audit.FlawUploadUnlinked:  {action: relinkUpload},
 	audit.FlawUploadCounts:    {action: recountRows},
 	audit.FlawTallyEntries:    {action: recountRows},

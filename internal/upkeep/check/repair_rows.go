@@ -13,7 +13,7 @@ import (
 // order lists the actions on rows in groups. Problems that may cause others come first. After each group that
 // changes something, the rows are checked again.
 var order = [][]action{
-	{raiseCounters, deleteOrphans, raiseRevision, clearLeases, settleUpload},
+	{raiseCounters, deleteOrphans, raiseRevision, clearLeases, settleUpload, forgetStop},
 	{remakeShard, countChunks},
 	{forgetSegments, rescanEntry},
 	{forgetRoot},
@@ -81,6 +81,8 @@ func (m *mending) mendOne(ctx context.Context, todo action, p Problem) (changed 
 	switch todo {
 	case clearLeases:
 		return m.once(change{leasesCleared, p.Upload}, func() error { return m.auditor().MendLeases(ctx, p.Upload) })
+	case forgetStop:
+		return m.once(change{stopForgotten, p.Upload}, func() error { return m.auditor().ForgetStop(ctx, p.Upload) })
 	case settleUpload:
 		return m.settle(ctx, p.Upload)
 	case recountRows:
