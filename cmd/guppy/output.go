@@ -15,6 +15,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
 	"github.com/guppy-prep/guppy/internal/host/presence"
+	"github.com/guppy-prep/guppy/internal/host/shortage"
 )
 
 // output is where a command writes its result.
@@ -123,7 +124,7 @@ func replace(path string, previous fs.FileInfo, force bool, write func(io.Writer
 		return err
 	}
 
-	err = write(file)
+	err = shortage.Noted(write(file))
 	if err == nil && previous != nil {
 		err = file.Chmod(previous.Mode().Perm())
 	}

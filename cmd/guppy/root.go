@@ -214,8 +214,8 @@ func hintFor(err error) string {
 		return hinted.Hint()
 	case errors.As(err, &advised):
 		return "guppy: " + advised.Advice()
-	case shortage.Full(err) && shortage.Place(err) != "":
-		return "guppy: " + shortage.Room(shortage.Place(err))
+	case shortage.Explain(err) != "":
+		return "guppy: " + shortage.Explain(err)
 	case errors.Is(err, migrate.ErrAbsent):
 		return "guppy: guppy config show prints where repo.data_dir and repo.database_url come from; guppy migrate up " +
 			"creates an empty repository there"

@@ -96,6 +96,7 @@ var ErrAbsent = errors.New("store not found")
 
 // barred adds ErrUnusable to an error that concerns this process or its host rather than a blob.
 func barred(err error) error {
+	err = shortage.Noted(err)
 	if shortage.Bars(err) && !errors.Is(err, ErrUnusable) {
 		return fmt.Errorf("%w: %w", ErrUnusable, err)
 	}

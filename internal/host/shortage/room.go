@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/guppy-prep/guppy/internal/progress"
@@ -25,6 +26,47 @@ func Place(err error) string {
 		return link.New
 	}
 	return ""
+}
+
+// fullError is an error of a full file system, with the free space there at that moment.
+type fullError struct {
+	error
+	bytes int64
+}
+
+func (e *fullError) Unwrap() error { return e.error }
+
+// Noted returns an error of a full file system with the free space there. It is called where the error occurs, because
+// there is more free space once the file that did not fit is removed. Other errors stay as they are.
+func Noted(err error) error {
+	var noted *fullError
+	place := Place(err)
+	if !Full(err) || place == "" || errors.As(err, &noted) {
+		return err
+	}
+	for { // the path may not exist yet
+		if bytes, known := FreeBytes(place); known {
+			return &fullError{err, bytes}
+		}
+		parent := filepath.Dir(place)
+		if parent == place {
+			return err
+		}
+		place = parent
+	}
+}
+
+// Explain says on which file system there was no room for what an error is about, how much space it had then, if the
+// error was Noted, and how much it has now. It returns "" for other errors, and for those without a path.
+func Explain(err error) string {
+	if !Full(err) || Place(err) == "" {
+		return ""
+	}
+	text := Room(Place(err))
+	if noted := (*fullError)(nil); errors.As(err, &noted) {
+		text = strings.Replace(text, "had no room", "had no room: "+progress.Bytes(noted.bytes)+" were free", 1)
+	}
+	return text
 }
 
 // Room says that there was no room on the file system of a path, and how much space it has now, if that is known.

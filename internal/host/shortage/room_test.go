@@ -1,6 +1,7 @@
 package shortage_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,6 +34,19 @@ func TestAFullFileSystemIsNamed(t *testing.T) {
 		` had no room; without what did not fit, it has 0 B free, and room for \d more files`)
 	if text := shortage.Room(shortage.Place(err)); !want.MatchString(text) {
 		t.Error(text)
+	}
+
+	// An error that was noted has the free space as it was before the file was removed.
+	noted := shortage.Noted(fmt.Errorf("write: %w", err))
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	want = regexp.MustCompile(`^the file system of .* had no room: 0 B were free; without what did not fit, it has 64\.0 KiB`)
+	if text := shortage.Explain(noted); !shortage.Full(noted) || !want.MatchString(text) {
+		t.Error(text)
+	}
+	if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); !shortage.Full(err) {
+		t.Fatal(err)
 	}
 
 	// A path that does not exist is on the file system of its parent.
