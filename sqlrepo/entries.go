@@ -28,6 +28,8 @@ type EntryFilter struct {
 	Kinds  []EntryKind
 	// Below, if not "", is the directory whose entries are wanted.
 	Below Path
+	// Behind, if not "", is an entry. Entries up to it, and those below it, are not wanted.
+	Behind Path
 }
 
 // Entries yields an upload's entries in canonical order. It reads them page by page: rows that are added or deleted
@@ -43,6 +45,10 @@ func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilt
 	}
 	if filter.Below != "" {
 		query = query.Where(sq.Gt{"path": filter.Below + "\x00"}).Where(sq.Lt{"path": filter.Below + "\x01"})
+	}
+
+	if filter.Behind != "" {
+		query = query.Where(sq.GtOrEq{"path": filter.Behind + "\x01"})
 	}
 
 	query = query.Where(sq.Eq{"upload": upload}).OrderBy("path")

@@ -40,6 +40,10 @@ func (a *app) completeArgument(command *cobra.Command, args []string,
 			listers = append(listers, listSpaceNames)
 		case "UPLOAD":
 			listers = append(listers, listUploadNames)
+		case "CID[/PATH]":
+			if text != "" { // otherwise the names of uploads are enough
+				listers = append(listers, listRootCIDs, listPaths(text))
+			}
 		case "SOURCE":
 			listers = append(listers, listSourceNames(args[0]))
 		case "STORE":
@@ -51,7 +55,15 @@ func (a *app) completeArgument(command *cobra.Command, args []string,
 			directive = cobra.ShellCompDirectiveDefault
 		}
 	}
-	return a.completeNames(command, text, listers...), directive
+	names := a.completeNames(command, text, listers...)
+	isDirectory := func(name string) bool {
+		name, _, _ = strings.Cut(name, "\t")
+		return strings.HasSuffix(name, "/")
+	}
+	if slices.ContainsFunc(names, isDirectory) {
+		directive |= cobra.ShellCompDirectiveNoSpace // what is in the directory may follow
+	}
+	return names, directive
 }
 
 // completeCommands completes the name of a command, which may have others above it.
@@ -219,6 +231,11 @@ func listStoreNames(ctx context.Context, repo *repository) (names []string, err 
 	return names, err
 }
 
+// uploadAbout describes an upload beside its name.
+func uploadAbout(space sqlrepo.Space, upload sqlrepo.Upload) string {
+	return fmt.Sprintf("%s, %s, %s", space.Name, formatTime(upload.StartedAt), upload.State)
+}
+
 // listUploadNames lists uploads as SPACE/latest, NUMBER and SPACE/NUMBER, the latest first.
 func listUploadNames(ctx context.Context, repo *repository) (names []string, err error) {
 	spaces, err := repo.Spaces(ctx)
@@ -238,7 +255,7 @@ func listUploadNames(ctx context.Context, repo *repository) (names []string, err
 		}
 		for _, upload := range slices.Backward(uploads) {
 			number := strconv.FormatInt(upload.ID, 10)
-			about := fmt.Sprintf("%s, %s, %s", space.Name, formatTime(upload.StartedAt), upload.State)
+			about := uploadAbout(space, upload)
 			names = append(names, cobra.CompletionWithDesc(number, about),
 				cobra.CompletionWithDesc(space.Name+"/"+number, about))
 		}

@@ -41,6 +41,11 @@ func (a *app) completionCommand() *cobra.Command {
 	}
 }
 
+// completes reports whether the command line is that of a shell that asks how one goes on.
+func (a *app) completes() bool {
+	return len(a.args) > 0 && (a.args[0] == cobra.ShellCompRequestCmd || a.args[0] == cobra.ShellCompNoDescRequestCmd)
+}
+
 // completeEverything lets shells complete the arguments and the values of flags of a command and all below it.
 func (a *app) completeEverything(command *cobra.Command) {
 	if command.ValidArgs == nil && command.ValidArgsFunction == nil {
@@ -51,6 +56,11 @@ func (a *app) completeEverything(command *cobra.Command) {
 		if complete := a.flagCompletion(flag); complete != nil {
 			// It fails only for flags that the command does not have, or that have a completion.
 			_ = command.RegisterFlagCompletionFunc(flag.Name, complete)
+		}
+
+		// Help takes the name of a value from backquotes. A shell would show them.
+		if a.completes() {
+			flag.Usage = strings.ReplaceAll(flag.Usage, "`", "")
 		}
 	})
 

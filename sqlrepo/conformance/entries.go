@@ -50,6 +50,16 @@ func canonicalOrder(f *fixture) {
 		got := paths(collect(f.t, f.Entries(f.ctx, stage.Upload.ID, below)))
 		equal(f.t, "below", got, paths([]sqlrepo.Entry{directory(name + "/a"), file(name+"/a/a", 1), file(name+"/a-b", 1)}))
 	}
+
+	// Behind an entry comes the next one that is not below it.
+	for i, before := range want[1:] {
+		behind := want[i+2:]
+		for len(behind) > 0 && before.Path.Contains(behind[0].Path) {
+			behind = behind[1:]
+		}
+		filter := sqlrepo.EntryFilter{Behind: before.Path}
+		equal(f.t, "behind", paths(collect(f.t, f.Entries(f.ctx, stage.Upload.ID, filter))), paths(behind))
+	}
 }
 
 // many returns n entries in canonical order.
