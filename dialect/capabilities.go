@@ -303,7 +303,7 @@ func Files(s Settings) ([]string, error) {
 
 // PathCopier is an engine that can copy a database to a file beside it.
 type PathCopier interface {
-	CopyAside(ctx context.Context, db *DB, suffix string) (string, error)
+	CopyAside(ctx context.Context, db *DB, suffix string, copied func(bytes int64)) (string, error)
 }
 
 // CopiesAside reports whether CopyAside is supported.
@@ -313,10 +313,11 @@ func (db *DB) CopiesAside() bool {
 }
 
 // CopyAside writes a consistent copy of the database beside it, with this suffix, and returns its path. It never
-// overwrites an earlier copy. The default is errors.ErrUnsupported.
-func (db *DB) CopyAside(ctx context.Context, suffix string) (string, error) {
+// overwrites an earlier copy. If copied is not nil, it is called with the size of the copy as that grows. The default is
+// errors.ErrUnsupported.
+func (db *DB) CopyAside(ctx context.Context, suffix string, copied func(bytes int64)) (string, error) {
 	if copier, able := db.Engine.(PathCopier); able {
-		return copier.CopyAside(ctx, db, suffix)
+		return copier.CopyAside(ctx, db, suffix, copied)
 	}
 	return "", errors.ErrUnsupported
 }

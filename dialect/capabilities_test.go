@@ -45,7 +45,7 @@ func TestCapabilitiesHaveDefaults(t *testing.T) {
 			t.Errorf("explained as %v", explained)
 		}
 
-		if _, err := db.CopyAside(t.Context(), ".bak"); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := db.CopyAside(t.Context(), ".bak", nil); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("copied aside: %v", err)
 		}
 		if err := db.CopyPages(t.Context(), nil, "", nil); !errors.Is(err, errors.ErrUnsupported) {

@@ -52,9 +52,12 @@ type Progress struct {
 	Doing string
 	// Done is how many migrations have been applied or reverted, of Total.
 	Done, Total int
+	// Bytes is how much of the database was copied, of about BytesTotal. Both are 0 while nothing is copied.
+	Bytes, BytesTotal int64
 }
 
-// WithProgress sets a function that is called before each step of a change.
+// WithProgress sets a function that is called before each step of a change, and again and again while the database is
+// copied. There is never more than one call at a time.
 func WithProgress(progress func(Progress)) Option { return func(m *Migrator) { m.progress = progress } }
 
 // WithExisting makes Status, Open and Ensure return ErrAbsent for a database that does not exist or has no tables.

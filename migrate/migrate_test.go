@@ -84,6 +84,12 @@ func TestEnsureOfOlderSchemaOnSQLiteSetsCopyAside(t *testing.T) {
 	settings := sqliteSettings(t)
 	older, newer := migrator(settings, first(1)), migrator(settings, first(3))
 	mustUp(t, older)
+	var last Progress
+	WithProgress(func(p Progress) {
+		if p.BytesTotal > 0 {
+			last = p
+		}
+	})(newer)
 	var backups []string
 	for range 2 {
 		result, err := newer.Ensure(t.Context(), false)
@@ -94,6 +100,9 @@ func TestEnsureOfOlderSchemaOnSQLiteSetsCopyAside(t *testing.T) {
 		if _, err := newer.Down(t.Context(), 2); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if last.Doing != "copying the database aside" || last.Bytes == 0 || last.Bytes != last.BytesTotal {
+		t.Errorf("the copy ended with %+v", last)
 	}
 	if backups[0] != settings.URL.Reveal()+".v1.bak" || backups[1] == backups[0] {
 		t.Errorf("copies %q", backups)

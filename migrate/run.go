@@ -47,8 +47,7 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 		return result, err
 	}
 
-	s.report(Progress{"copying the database aside", 0, len(steps)})
-	if err := s.copyAside(ctx, status, &result); err != nil {
+	if err := s.copyAside(ctx, status, len(steps), &result); err != nil {
 		return result, err
 	}
 
@@ -59,7 +58,7 @@ func (s *session) run(ctx context.Context, status Status, steps []step) (result 
 	}
 
 	for batch := range slices.Chunk(steps, together) {
-		if err := s.take(ctx, batch, Progress{"migrating", len(result.Applied), len(steps)}); err != nil {
+		if err := s.take(ctx, batch, Progress{Doing: "migrating", Done: len(result.Applied), Total: len(steps)}); err != nil {
 			return result, err
 		}
 		for _, taken := range batch {
@@ -116,12 +115,21 @@ func (s *session) refuseLoss(ctx context.Context, steps []step) error {
 	return err
 }
 
-func (s *session) copyAside(ctx context.Context, status Status, result *Result) (err error) {
+func (s *session) copyAside(ctx context.Context, status Status, steps int, result *Result) (err error) {
 	if status.Empty || !s.db.CopiesAside() {
 		return nil
 	}
 
-	result.Backup, err = s.db.CopyAside(ctx, fmt.Sprintf(".v%d.bak", status.Current))
+	how := Progress{Doing: "copying the database aside", Total: steps}
+	if how.BytesTotal, err = s.db.Size(ctx); err != nil {
+		return err
+	}
+	s.report(how)
+
+	result.Backup, err = s.db.CopyAside(ctx, fmt.Sprintf(".v%d.bak", status.Current), func(bytes int64) {
+		how.Bytes = bytes
+		s.report(how)
+	})
 	if err != nil {
 		result.Backup = ""
 		return fmt.Errorf("set a copy of the database aside before migrating: %w", err)

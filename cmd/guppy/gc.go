@@ -219,14 +219,22 @@ func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository,
 	})
 
 	if err == nil && options.yes && options.vacuum {
-		stop := a.showProgress(ctx, progress.NewTask("shrinking the database", "").State)
-		view.Vacuumed, err = repo.Vacuum(ctx)
-		stop()
+		view.Vacuumed, err = a.vacuum(ctx, repo)
 	}
 	if err = errors.Join(a.print(view, view.text), err); err != nil || !view.empty() {
 		return err
 	}
 	return a.sayAside("found nothing to delete")
+}
+
+// vacuum gives unused space of the database back. Nobody can say how far that is, but how much there is to copy.
+func (a *app) vacuum(ctx context.Context, repo *repository) (bool, error) {
+	doing := "shrinking the database"
+	if size, err := repo.db.Size(ctx); err == nil && size > 0 {
+		doing += ", which holds " + progress.Bytes(size)
+	}
+	defer a.showProgress(ctx, progress.NewTask(doing, "").State)()
+	return repo.Vacuum(ctx)
 }
 
 func (a *app) collectSpaces(ctx context.Context, collector *gc.Collector, repo *repository, view *gcView) error {

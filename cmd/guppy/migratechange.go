@@ -94,13 +94,19 @@ func (a *app) carryOut(ctx context.Context, m *migrate.Migrator, cfg *config.Con
 	}
 
 	task := progress.NewTask("migrating", "migration")
-	migrate.WithProgress(func(p migrate.Progress) {
-		task.Follow(p.Doing, "migration", int64(p.Done), int64(p.Total))
-	})(m)
+	migrate.WithProgress(followMigration(task))(m)
 	stop := a.showProgress(ctx, task.State)
 	result, err := m.Migrate(ctx, target)
 	stop()
 	return a.printMigrated(result, err)
+}
+
+// followMigration returns a function that makes a task show how far a migration is.
+func followMigration(task *progress.Task) func(migrate.Progress) {
+	return func(p migrate.Progress) {
+		task.Follow(p.Doing, "migration", int64(p.Done), int64(p.Total))
+		task.FollowBytes(p.Bytes, p.BytesTotal)
+	}
 }
 
 func (a *app) forceVersion(ctx context.Context, m *migrate.Migrator, cfg *config.Config, c changeFlags,

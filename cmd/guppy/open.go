@@ -13,6 +13,7 @@ import (
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/config"
+	"github.com/guppy-prep/guppy/internal/progress"
 	"github.com/guppy-prep/guppy/migrate"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -84,7 +85,15 @@ func (a *app) open(ctx context.Context, cfg *config.Config, mode opening) (*repo
 		options = append(options, migrate.WithDirect(a.directSettings(cfg)))
 	}
 
+	// A migration that takes long is shown, whichever command has begun it.
+	task := progress.NewTask("migrating", "migration")
+	begun, hide := a.showLate(ctx, task.State)
+	options = append(options, migrate.WithProgress(func(p migrate.Progress) {
+		followMigration(task)(p)
+		begun()
+	}))
 	db, result, err := migrate.New(a.databaseSettings(cfg), options...).Open(ctx, cfg.Repo.AutoMigrate)
+	hide()
 	if err != nil {
 		return nil, databaseError(err)
 	}

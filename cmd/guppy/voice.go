@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -135,6 +136,35 @@ func (a *app) showProgress(ctx context.Context, source progress.Source) (stop fu
 	return func() {
 		cancel()
 		shown.Wait()
+	}
+}
+
+// lateAfter is how long work goes on before it is shown, where it is mostly short.
+const lateAfter = 2 * time.Second
+
+// showLate is like showProgress for work that may not begin at all, and is mostly short: it is shown if it has not
+// ended some time after begun was first called.
+func (a *app) showLate(ctx context.Context, source progress.Source) (begun, stop func()) {
+	starts, done := make(chan struct{}), make(chan struct{})
+	var showing sync.WaitGroup
+	showing.Go(func() {
+		select {
+		case <-starts:
+		case <-done:
+			return
+		}
+		select {
+		case <-time.After(lateAfter):
+		case <-done:
+			return
+		}
+		hide := a.showProgress(ctx, source)
+		<-done
+		hide()
+	})
+	return sync.OnceFunc(func() { close(starts) }), func() {
+		close(done)
+		showing.Wait()
 	}
 }
 

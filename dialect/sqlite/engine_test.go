@@ -146,7 +146,7 @@ func TestCopyAsideNeverOverwrites(t *testing.T) {
 
 	for n, suffix := range []string{".bak.1", ".bak.3", ".bak.4"} {
 		dialecttest.Execute(t, db, "INSERT INTO a VALUES (1)")
-		copied, err := db.CopyAside(t.Context(), ".bak")
+		copied, err := db.CopyAside(t.Context(), ".bak", nil)
 		if err != nil || copied != file+suffix {
 			t.Fatalf("copied to %q, %v", copied, err)
 		}
@@ -168,7 +168,7 @@ func TestCopyAsideSeesUncommittedNothing(t *testing.T) {
 		dialecttest.Execute(t, db, fmt.Sprintf("INSERT INTO a VALUES (%d)", n))
 	}
 
-	copied, err := db.CopyAside(t.Context(), ".copy")
+	copied, err := db.CopyAside(t.Context(), ".copy", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
 )
@@ -29,7 +31,8 @@ func (Engine) Files(s dialect.Settings) ([]string, error) {
 var globEscape = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 
 // CopyAside implements dialect.PathCopier.
-func (Engine) CopyAside(ctx context.Context, db *dialect.DB, suffix string) (target string, err error) {
+func (Engine) CopyAside(ctx context.Context, db *dialect.DB, suffix string, copied func(bytes int64),
+) (target string, err error) {
 	file, err := fileOf(db.Settings)
 	if err != nil {
 		return "", err
@@ -42,7 +45,10 @@ func (Engine) CopyAside(ctx context.Context, db *dialect.DB, suffix string) (tar
 	}
 	defer func() { err = errors.Join(err, removeIfThere(partial)) }()
 
-	if _, err := db.Writer.ExecContext(ctx, "VACUUM INTO ?", partial); err != nil {
+	watched := watchSize(partial, copied)
+	_, err = db.Writer.ExecContext(ctx, "VACUUM INTO ?", partial)
+	watched()
+	if err != nil {
 		return "", err
 	}
 	if err := syncFile(partial); err != nil {
@@ -55,6 +61,40 @@ func (Engine) CopyAside(ctx context.Context, db *dialect.DB, suffix string) (tar
 			return target, err
 		}
 		target = fmt.Sprintf("%s%s.%d", file, suffix, n)
+	}
+}
+
+// sizeEvery is how often the size of a file that SQLite writes is looked at.
+const sizeEvery = 200 * time.Millisecond
+
+// watchSize calls grown, if it is not nil, with the size of a file that SQLite writes, again and again until stop is
+// called, and then once more.
+func watchSize(file string, grown func(bytes int64)) (stop func()) {
+	if grown == nil {
+		return func() {}
+	}
+	look := func() {
+		if info, err := os.Stat(file); err == nil { // it may not be there yet
+			grown(info.Size())
+		}
+	}
+
+	done := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(sizeEvery):
+				look()
+			}
+		}
+	})
+	return func() {
+		close(done)
+		watching.Wait()
+		look()
 	}
 }
 

@@ -14,8 +14,8 @@ type Counters struct {
 	OtherFiles, OtherBytes atomic.Int64
 	// Linked is the number of linked entries.
 	Linked atomic.Int64
-	// Indexed is the number of indexed blocks.
-	Indexed atomic.Int64
+	// Indexed is the number of indexed blocks, of IndexedTotal.
+	Indexed, IndexedTotal atomic.Int64
 	// Sent and SentBytes count the files that were sent to replicas, and the bytes that were read for that.
 	Sent, SentBytes atomic.Int64
 	// SentTotal and SentBytesTotal count what is to be sent. They are 0 until all is packed.
@@ -84,7 +84,7 @@ func (c *Counters) stageState() (state State, ok bool) {
 	case "linking":
 		return State{Doing: *stage, Item: "entry", Items: c.Linked.Load(), ItemsTotal: c.Entries.Load()}, true
 	case "indexing":
-		return State{Doing: *stage, Item: "block", Items: c.Indexed.Load()}, true
+		return State{Doing: *stage, Item: "block", Items: c.Indexed.Load(), ItemsTotal: c.IndexedTotal.Load()}, true
 	}
 	return State{Doing: *stage, Item: "entry", Items: c.Entries.Load()}, true
 }

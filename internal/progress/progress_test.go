@@ -137,10 +137,11 @@ func TestTheRateOfPackingIsItsOwn(t *testing.T) {
 		t.Errorf("all is packed: %.0f, %s left", r.Rate, r.Left)
 	}
 	c.Enter("indexing")
+	c.IndexedTotal.Store(20)
 	c.Indexed.Add(5)
 	read()
 	c.Indexed.Add(5)
-	want := "preparing: 0 of 60 files, 60.0 MiB of 60.0 MiB; indexing: 10 blocks, 5.0 blocks/s"
+	want := "preparing: 0 of 60 files, 60.0 MiB of 60.0 MiB; indexing: 10 of 20 blocks, 5.0 blocks/s, 2s left"
 	if got := read().Line(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

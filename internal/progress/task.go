@@ -69,6 +69,15 @@ func (t *Task) Follow(doing, item string, items, total int64) {
 	now.itemsTotal.Store(total)
 }
 
+// FollowBytes sets how far the bytes of a stage are that counts by itself.
+func (t *Task) FollowBytes(bytes, total int64) {
+	if t != nil {
+		now := t.now.Load()
+		now.bytes.Store(bytes)
+		now.bytesTotal.Store(total)
+	}
+}
+
 // State returns the state of the present stage, with the parts that are under way in the order in which they began.
 func (t *Task) State() State {
 	now := t.now.Load()

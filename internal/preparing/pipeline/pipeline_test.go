@@ -97,6 +97,9 @@ func (f *fixture) complete() sqlrepo.Upload {
 	if result.Upload.State != sqlrepo.Complete {
 		f.tb.Fatalf("upload is %s with %d failed entries: %v", result.Upload.State, result.Failed, f.leftOut())
 	}
+	if p := f.job.Progress; p.IndexedTotal.Load() == 0 && p.Indexed.Load() > 0 || p.Indexed.Load() < p.IndexedTotal.Load() {
+		f.tb.Errorf("%d of %d blocks were indexed", p.Indexed.Load(), p.IndexedTotal.Load())
+	}
 	checktest.Sound(f.tb, f.repo, f.dir)
 	return result.Upload
 }

@@ -314,6 +314,15 @@ func (t *stageTask) link(ctx context.Context, c *crew) error {
 
 // index records where the blocks of the upload lie, and completes the upload.
 func (t *stageTask) index(ctx context.Context, c *crew) error {
+	blocks := c.Progress.Indexed.Load()
+	for shard, err := range c.Repo.Uncovered(ctx, t.access.Space.ID, t.stage.Upload.ID) {
+		if err != nil {
+			return err
+		}
+		blocks += shard.Nodes
+	}
+	c.Progress.IndexedTotal.Store(blocks)
+
 	indexer := index.Indexer{
 		Repo: c.Repo, Store: t.access.Store, Owner: leftovers.Owner(t.access.Space, t.stage.Upload.ID, t.stage.Upload.Token),
 		Space: t.access.Space.ID,
