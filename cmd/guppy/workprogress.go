@@ -48,14 +48,13 @@ func (a *app) showWork(ctx context.Context, worker *pipeline.Worker) (stop func(
 	}
 }
 
-// workState returns how far a worker is that works on many uploads: what it does, and what it has packed since it
-// began.
+// workState returns how far a worker is that works on many uploads: what it does, and what was packed, since it joined
+// in, of the uploads that it takes part in.
 func workState(state progress.State, doing *string) progress.State {
 	state.Doing, state.Work = "waiting for work", "work"
 	if doing != nil && *doing != "" {
 		state.Doing = *doing
 	}
-	state.ItemsTotal, state.BytesTotal = 0, 0
 	return state
 }
 

@@ -10,7 +10,8 @@ type Counters struct {
 	// FilesTotal and BytesTotal count what is to be packed. Files and Bytes count what is packed.
 	FilesTotal, BytesTotal atomic.Int64
 	Files, Bytes           atomic.Int64
-	// OtherFiles and OtherBytes count what other workers or earlier runs packed.
+	// OtherFiles and OtherBytes count what other workers or earlier runs packed of that. They are set before the totals
+	// and the stage.
 	OtherFiles, OtherBytes atomic.Int64
 	// Linked is the number of linked entries.
 	Linked atomic.Int64
@@ -42,17 +43,16 @@ func (c *Counters) Sending(name string, bytes int64) *Part {
 // State returns the progress of the whole: what is packed of what is to be packed. Its parts are the present stage, if
 // that is another one than packing, the shards under way, and what is sent to replicas: all of it, and each file.
 func (c *Counters) State() State {
-	whole := State{
-		Doing: "preparing", Item: "file", Items: c.Files.Load() + c.OtherFiles.Load(), ItemsTotal: c.FilesTotal.Load(),
-		Bytes: c.Bytes.Load() + c.OtherBytes.Load(), BytesTotal: c.BytesTotal.Load(),
-	}
-	// The stages before packing and after it must not count for its rate.
-	if stage := c.stage.Load(); stage != nil {
-		whole.Paused = *stage != "packing"
-	}
+	// The stage and the totals are set after what others have packed, so they are read before it: what is measured from
+	// now on must not grow by what was packed before.
+	stage := c.stage.Load()
+	whole := State{Doing: "preparing", Item: "file", ItemsTotal: c.FilesTotal.Load(), BytesTotal: c.BytesTotal.Load()}
+	whole.Items, whole.Bytes = c.Files.Load()+c.OtherFiles.Load(), c.Bytes.Load()+c.OtherBytes.Load()
 
-	if stage, ok := c.stageState(); ok {
-		whole.Parts = append(whole.Parts, stage)
+	// The stages before packing and after it must not count for its rate.
+	whole.Paused = stage != nil && *stage != "packing"
+	if part, ok := c.stageState(stage); ok {
+		whole.Parts = append(whole.Parts, part)
 	}
 
 	whole.Parts = append(whole.Parts, c.shards.states()...)
@@ -62,7 +62,6 @@ func (c *Counters) State() State {
 		Bytes: c.SentBytes.Load(), BytesTotal: c.SentBytesTotal.Load(),
 	}
 	// What is sent last is shown before anything has arrived: the replica may hang.
-	stage := c.stage.Load()
 	if sending.Started() || stage != nil && *stage == "sending" {
 		whole.Parts = append(whole.Parts, sending)
 		whole.Parts = append(whole.Parts, c.sendings.states()...)
@@ -70,10 +69,8 @@ func (c *Counters) State() State {
 	return whole
 }
 
-// stageState returns the state of the present stage. It reports false if there is none, or if the whole and the shards
-// show it.
-func (c *Counters) stageState() (state State, ok bool) {
-	stage := c.stage.Load()
+// stageState returns the state of a stage. It reports false if there is none, or if the whole and the shards show it.
+func (c *Counters) stageState(stage *string) (state State, ok bool) {
 	if stage == nil {
 		return State{}, false
 	}

@@ -172,9 +172,7 @@ func (b *board) publish(open []sqlrepo.OpenUpload, version int) bool {
 func (b *board) announce() {
 	close(b.changed)
 	b.changed = make(chan struct{})
-	for i := range b.open {
-		b.crew.showProgress(&b.open[i])
-	}
+	b.crew.showProgress(b.open)
 }
 
 // hear makes the worker look at the database as soon as somebody waits for a change.
@@ -225,10 +223,11 @@ func (b *board) put(upload sqlrepo.Upload) {
 }
 
 // count notes an upload's state and tally as sealing a shard left them, and notifies other workers.
-func (b *board) count(after sqlrepo.Upload) {
+func (b *board) count(sealed *packedShard, after sqlrepo.Upload) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.version++
+	b.crew.sealed(sealed)
 
 	for i := range b.open {
 		if o := &b.open[i]; o.ID == after.ID {
@@ -356,7 +355,11 @@ func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, access *Ac
 	}
 
 	next := shard.Ordinal + 1
-	b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.NextShard = &next })
+	b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) {
+		o.NextShard = &next
+		b.crew.takePart(o)
+		b.crew.showProgress(b.open)
+	})
 	b.crew.sealer.expect(shard)
 
 	return &packTask{shard, access, upload.Upload}, nil

@@ -193,8 +193,7 @@ func (s *sealer) seal(ctx context.Context, p *packedShard) error {
 
 	p.lease.stop()
 	s.crew.succeeded()
-	s.crew.sealed(p)
-	s.crew.board.count(after)
+	s.crew.board.count(p, after)
 	return nil
 }
 

@@ -141,12 +141,13 @@ func TestARovingWorkerContinues(t *testing.T) {
 // rove runs a worker on all uploads. It sees the uploads for which look returns no error.
 func (f *fixture) rove(ctx context.Context, look func(sqlrepo.OpenUpload) error) error {
 	access := &pipeline.Access{Space: f.job.Space, Store: f.job.Store, FS: f.job.FS, Root: string(f.job.Source.Path)}
+	f.job.Progress = &progress.Counters{}
 	worker := pipeline.Worker{
 		Repo: f.repo, Roving: true, Workers: 2, ReadAhead: 8, Limits: f.job.Limits, TempDir: f.job.TempDir,
 		Locate: func(_ context.Context, upload sqlrepo.OpenUpload) (*pipeline.Access, error) {
 			return access, look(upload)
 		},
-		Progress: &progress.Counters{}, Log: f.job.Log,
+		Progress: f.job.Progress, Log: f.job.Log,
 	}
 	return worker.Run(ctx)
 }

@@ -141,15 +141,15 @@ type crew struct {
 	accesses map[int64]*located
 	// users counts the users of each access.
 	users map[*Access]int
-	// packed is guarded by the board's mutex.
-	packed map[int64]packedContent
+	// shares has the uploads that the worker takes part in. It is guarded by the board's mutex.
+	shares map[int64]*share
 }
 
 func newCrew(w *Worker) *crew {
 	limits := w.Limits.withDefaults()
 	c := &crew{Worker: w, limits: limits, claim: sqlrepo.Claim{Worker: presence.Name(), Term: limits.Lease},
 		failing: map[string]bool{}, accesses: map[int64]*located{},
-		users: map[*Access]int{}, packed: map[int64]packedContent{}}
+		users: map[*Access]int{}, shares: map[int64]*share{}}
 
 	c.board = newBoard(c)
 	c.sealer = newSealer(c)
