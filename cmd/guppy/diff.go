@@ -47,6 +47,7 @@ func (a *app) diffCommand() *cobra.Command {
 }
 
 func (a *app) diff(ctx context.Context, repo *repository, before, after int64) error {
+	task := progress.NewTask("comparing", "entry")
 	for _, id := range []int64{before, after} {
 		upload, err := repo.Upload(ctx, id)
 		if err != nil {
@@ -56,9 +57,11 @@ func (a *app) diff(ctx context.Context, repo *repository, before, after int64) e
 		if upload.State != sqlrepo.Complete {
 			return fmt.Errorf("upload %d is %s: only complete uploads can be compared", id, upload.State)
 		}
+		task.Expect(upload.Files+upload.Directories+upload.Symlinks, 0)
 	}
+	defer a.showProgress(ctx, task.State)()
 
-	listing := func(id int64) iter.Seq2[sqlrepo.Listed, error] { return repo.Listing(ctx, id) }
+	listing := func(id int64) iter.Seq2[sqlrepo.Listed, error] { return counted(repo.Listing(ctx, id), task) }
 	counts := map[string]int64{diff.Added: 0, diff.Removed: 0, diff.Changed: 0}
 
 	each := func(yield func(diffView) error) error {
@@ -73,6 +76,20 @@ func (a *app) diff(ctx context.Context, repo *repository, before, after int64) e
 	return changeList.each(a, each, end, func() string {
 		return fmt.Sprintf("%d added, %d removed, %d changed", counts[diff.Added], counts[diff.Removed], counts[diff.Changed])
 	})
+}
+
+// counted yields rows, and counts them for a task.
+func counted[T any](rows iter.Seq2[T, error], task *progress.Task) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for row, err := range rows {
+			if err == nil {
+				task.Add(1, 0)
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
 }
 
 // diffOutput is the output of diff.

@@ -193,11 +193,16 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 
 	args := slices.DeleteFunc(slices.Clone(a.args), func(arg string) bool { return strings.HasPrefix(arg, "--dry-run") })
 	result, whole := dryRun{Entries: []dryEntry{}, run: commandLine(append([]string{"guppy"}, args...))}, true
+	task := progress.NewTask("scanning", "file")
+	stop := a.showProgress(ctx, task.State)
+	defer stop()
 	err = scan.Preview(ctx, files, path, scanning, before, func(f scan.Finding) error {
+		task.Add(1, 0)
 		result.add(f)
 		whole = whole && (f.Change != scan.LeftOut || f.Entry.State == sqlrepo.Unsupported)
 		return nil
 	})
+	stop()
 	if err != nil {
 		return err
 	}

@@ -222,11 +222,10 @@ func (a *app) find(ctx context.Context, repo *repository, uploads []searched,
 				return err
 			}
 
-			for entry, err := range repo.EntriesBelow(ctx, upload.ID, "") {
+			for entry, err := range counted(repo.EntriesBelow(ctx, upload.ID, ""), task) {
 				if err != nil {
 					return errors.Join(flush(), err)
 				}
-				task.Add(1, 0)
 				if matching(entry) {
 					batch = append(batch, entry)
 				}

@@ -26,8 +26,11 @@ With -l a line shows the kind, the length of a file, the CID, the path, and the
 target of a symlink. The length of a file of one block is the one that its
 directory records.`
 
-// lsOptions holds the flags of ls.
-type lsOptions struct{ long, recursive, human, tree bool }
+// lsOptions holds the flags of ls, and counts what is listed.
+type lsOptions struct {
+	long, recursive, human, tree bool
+	progress                     *progress.Task
+}
 
 func (a *app) lsCommand() *cobra.Command {
 	options := lsOptions{}
@@ -53,7 +56,7 @@ func (a *app) lsCommand() *cobra.Command {
 			return err
 		}
 		return a.withBlocks(ctx, cfg, repo, func(source *blocks.Source) error {
-			return a.ls(ctx, source, named.Path, options)
+			return a.ls(ctx, source, named, options)
 		})
 	})
 
@@ -114,11 +117,18 @@ func (e lsEntry) line(options lsOptions, name string) string {
 // entryList lists the entries of a directory. As text they are not a table: ls is like that of Unix.
 var entryList = list[lsEntry]{name: "entries"}
 
-func (a *app) ls(ctx context.Context, source *blocks.Source, path tree.Path, options lsOptions) error {
-	found, err := resolve(ctx, source, path)
+func (a *app) ls(ctx context.Context, source *blocks.Source, named content, options lsOptions) error {
+	found, err := resolve(ctx, source, named.Path)
 	if err != nil {
 		return err
 	}
+
+	task := progress.NewTask("listing", "entry")
+	options.progress = task
+	if upload := named.upload; upload != nil && len(found.Names) == 0 && (options.recursive || options.tree) {
+		task.Expect(upload.Files+upload.Directories+upload.Symlinks, 0)
+	}
+	defer a.showBeside(ctx, task.State)()
 
 	each := func(yield func(lsEntry) error) error { return listEntries(ctx, source, found, options, yield) }
 	switch {
@@ -150,6 +160,7 @@ func writeTree(ctx context.Context, source *blocks.Source, root *tree.Node, opti
 	var ended []bool
 
 	return tree.Walk(ctx, source, root, func(e tree.Entry) error {
+		options.progress.Add(1, 0)
 		depth := len(e.Names)
 		name, branches := ".", ""
 		if depth > 0 {
@@ -198,6 +209,7 @@ func listEntries(ctx context.Context, source *blocks.Source, found tree.Resolved
 		return show(newLsEntry(name, found.Node))
 	case options.recursive || options.tree:
 		return tree.Walk(ctx, source, found.Node, func(e tree.Entry) error {
+			options.progress.Add(1, 0)
 			// The directory itself is not one of its entries.
 			if len(e.Names) == 0 {
 				return nil
@@ -210,7 +222,9 @@ func listEntries(ctx context.Context, source *blocks.Source, found tree.Resolved
 	if err != nil {
 		return err
 	}
+	options.progress.Expect(int64(len(children)), 0)
 	return tree.Kinds(ctx, source, children, func(i int, node *tree.Node) error {
+		options.progress.Add(1, 0)
 		return show(newLsEntry(children[i].Name, node))
 	})
 }

@@ -23,20 +23,38 @@ type longCommand struct {
 	bar string
 	// content is true if standard output is content, which then goes to a file.
 	content bool
+	// endless says why nobody knows how much there is to do, if so.
+	endless string
+	// before, if not nil, makes something to do for the command.
+	before func()
 }
 
+// ofPages is why nobody knows the total of what SQLite does with its pages in the end.
+const ofPages = "SQLite does not say how far it is"
+
 // longCommands returns the commands that show their progress, in an order in which each has something to do.
-func longCommands(i *installation) []longCommand {
+func longCommands(t *testing.T, i *installation) []longCommand {
 	path := func(name string) string { return filepath.Join(i.home, name) }
+	write := func(name string) func() {
+		return func() { noError(t, os.WriteFile(path("source/"+name), []byte(name), 0o600)) }
+	}
 	shard := "" // the first shard, once there is one
 	if found, _ := filepath.Glob(filepath.Join(i.store(), "*.car")); len(found) > 0 {
 		shard = strings.TrimSuffix(filepath.Base(found[0]), ".car")
 	}
 
 	return []longCommand{
+		{args: []string{"prepare", "--dry-run", path("source")}, bar: "scanning", endless: "nobody has seen the source"},
 		{args: []string{"prepare", path("source")}, bar: "preparing"},
-		{args: []string{"upload", "default"}, bar: "preparing"},
-		{args: []string{"worker", "--exit-when-idle"}, bar: "waiting for work"},
+		{args: []string{"upload", "default"}, bar: "preparing", before: write("more")},
+		{args: []string{"worker", "--exit-when-idle"}, bar: "waiting for work", before: func() { i.leaveHalf(t) }},
+		{args: []string{"diff", "1", "2"}, bar: "comparing"},
+		{args: []string{"find", "*"}, bar: "searching"},
+		{args: []string{"stats"}, bar: "reading"},
+		{args: []string{"stats", "2"}, bar: "reading"},
+		{args: []string{"ls", "-R", "2"}, bar: "listing", content: true},
+		{args: []string{"ls", "--tree", "2"}, bar: "listing", content: true},
+		{args: []string{"ls", "2"}, bar: "listing", content: true},
 		{args: []string{"check", "--read-data"}, bar: "checking"},
 		{args: []string{"verify", "1", "--deep"}, bar: "verifying"},
 		{args: []string{"retrieve", "1", path("listed"), "--dry-run", "--exclude", "small"}, bar: "listing"},
@@ -46,18 +64,28 @@ func longCommands(i *installation) []longCommand {
 		{args: []string{"export", "1", "-o", path("exported.car")}, bar: "exporting"},
 		{args: []string{"export", "1", "-o", "-"}, bar: "exporting", content: true},
 		{args: []string{"store", "copy", i.store(), path("copied")}, bar: "copying"},
-		{args: []string{"store", "sync", "shards", "replica"}, bar: "sending"},
+		{args: []string{"store", "sync", "shards", "replica"}, bar: "sending", before: func() {
+			i.run(t, "store", "add", "replica", path("replica"))
+		}},
 		{args: []string{"store", "check", "--read-data"}, bar: "checking stores"},
 		{args: []string{"check", "--replicas", "--read-data"}, bar: "checking"},
 		{args: []string{"shard", "cat", shard}, bar: "reading", content: true},
+		{args: []string{"shard", "rm", strayShard(t, i), "--yes"}, bar: "removing", before: func() { i.addStray(t) }},
 		{args: []string{"dump"}, bar: "dumping", content: true},
-		{args: []string{"backup", path("backup.db")}, bar: "copying"},
-		{args: []string{"backup", "--check", path("backup.db")}, bar: "checking"},
+		{args: []string{"backup", path("backup.db")}, bar: "copying", endless: ofPages},
+		{args: []string{"backup", "--check", path("backup.db")}, bar: "checking", endless: ofPages},
 		{args: []string{"transfer", "--to", path("transferred.db")}, bar: "copying"},
 		{args: []string{"--data-dir", path("restored"), "restore", path("backup.db")}, bar: "reading"},
 		{args: []string{"--data-dir", path("migrated"), "migrate", "up"}, bar: "migrating"},
+		{args: []string{"--data-dir", path("migrated"), "migrate", "down", "--yes"}, bar: "migrating"},
+		{args: []string{"--data-dir", path("migrated"), "migrate", "goto", "1", "--yes"}, bar: "migrating"},
 		{args: []string{"upload", "rm", "1", "--yes"}, bar: "removing"},
-		{args: []string{"gc", "--yes", "--strays", "--vacuum"}, bar: "removing"},
+		{args: []string{"upload", "prune", "default", "--keep-last", "1", "--yes"}, bar: "removing", before: func() {
+			write("most")()
+			i.run(t, "upload", "default")
+		}},
+		{args: []string{"gc", "--yes", "--vacuum"}, bar: "removing", endless: ofPages},
+		{args: []string{"gc", "--yes", "--strays"}, bar: "removing", endless: "nobody has counted what a store has"},
 	}
 }
 
@@ -71,12 +99,11 @@ func eachLongCommand(t *testing.T, run func(i *installation, command longCommand
 	noError(t, os.WriteFile(filepath.Join(source, "file"), bytes.Repeat([]byte("content"), 1<<19), 0o600))
 	noError(t, os.WriteFile(filepath.Join(source, "small"), []byte("small"), 0o600))
 
-	for n := range longCommands(i) {
-		command := longCommands(i)[n]
-		if command.args[0] == "store" && command.args[1] == "sync" {
-			i.run(t, "store", "add", "replica", filepath.Join(i.home, "replica"))
+	for n := range longCommands(t, i) {
+		if before := longCommands(t, i)[n].before; before != nil {
+			before()
 		}
-		run(i, command)
+		run(i, longCommands(t, i)[n])
 	}
 }
 
@@ -108,6 +135,23 @@ func TestBarsOfLongCommands(t *testing.T) {
 			t.Errorf("guppy %s left a bar:\n%s", command.args, after)
 		}
 	})
+}
+
+// TestABarHasATotal prepares much content on a terminal.
+func TestABarHasATotal(t *testing.T) {
+	i := install(t, build(t), engines()[0])
+	i.env = []string{"TERM=xterm-256color"}
+	large := filepath.Join(i.home, "large")
+	noError(t, os.WriteFile(large, nil, 0o600))
+	noError(t, os.Truncate(large, 2<<30)) // it has no blocks, so it is read fast
+
+	term := terminal.New(t, 100, 30)
+	process := i.command("prepare", large)
+	process.Stdin, process.Stdout, process.Stderr = term.File, term.File, term.File
+	noError(t, process.Start())
+	term.Await(t, `(?m)^preparing +█+░+ +\d+%  0 of 1 file, [\d.]+ .iB of 2.0 GiB, [\d.]+ .iB/s, \d+s left$`)
+	noError(t, process.Process.Signal(syscall.SIGINT))
+	_ = process.Wait() // it was interrupted
 }
 
 // lastScreen returns the text on a terminal after a program has ended.
@@ -179,6 +223,9 @@ func TestLongCommandsCountAllOfTheirWork(t *testing.T) {
 			t.Fatalf("guppy %s says nothing about its progress: %s", command.args, &p.stderr)
 		}
 		requireDone(t, command.args, *last)
+		if known := last.ItemsTotal > 0 || last.BytesTotal > 0; known == (command.endless != "") {
+			t.Errorf("guppy %s: its total is known: %t (%s); it ended with %+v", command.args, known, command.endless, last)
+		}
 	})
 }
 

@@ -120,7 +120,9 @@ func (v removedShards) text(w io.Writer) {
 
 func (a *app) removeShards(ctx context.Context, r shardRemoval) error {
 	collector := r.Collector
+	stop := a.showProgress(ctx, collector.Progress.State)
 	rows, err := unneeded(ctx, collector, r.digests)
+	stop()
 	if err != nil {
 		return err
 	}
@@ -135,6 +137,11 @@ func (a *app) removeShards(ctx context.Context, r shardRemoval) error {
 	if err := a.confirm(ctx, r.yes, question); err != nil {
 		return err
 	}
+
+	stop = a.showProgress(ctx, collector.Progress.State)
+	defer stop()
+	collector.Progress.Begin("removing shards", "shard")
+	collector.Progress.Expect(int64(len(rows)), view.Bytes)
 
 	// The rows go first, so that no row names a file that is gone. None of them is left to keep another one's file.
 	failed := error(nil)
@@ -154,12 +161,14 @@ func (a *app) removeShards(ctx context.Context, r shardRemoval) error {
 			failed = errors.Join(failed, err)
 			break
 		}
+		collector.Progress.Add(1, row.Size)
 		if removed {
 			view.Removed = append(view.Removed, car.ShardCID([32]byte(row.Digest)).String())
 			view.Bytes += row.Size
 		}
 	}
 
+	stop()
 	view.keptFiles = newKeptFiles(collector.Others)
 	return errors.Join(failed, a.print(view, view.text))
 }
@@ -209,6 +218,13 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 		return err
 	}
 
+	collector.Progress.Begin("finding what uploads need", "block")
+	for _, upload := range uploads {
+		if upload.Rooted() && upload.State != sqlrepo.Removed {
+			collector.Progress.Expect(0, upload.Bytes)
+		}
+	}
+
 	type needs struct{ uploads, keys []string }
 	needed := map[int64]needs{}
 	for _, upload := range uploads {
@@ -234,6 +250,8 @@ func refuseNeeded(ctx context.Context, collector *gc.Collector, space int64, sha
 			}
 		}
 	}
+
+	collector.Progress.Settle() // unfinished uploads have less, or more
 
 	var refused error
 	for _, row := range shards {

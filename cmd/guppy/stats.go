@@ -118,15 +118,7 @@ func (a *app) addSizes(ctx context.Context, repo *repository, view *uploadStats,
 	stop := a.showProgress(ctx, task.State)
 	defer stop()
 
-	entries := func(yield func(sqlrepo.Listed, error) bool) {
-		for entry, err := range repo.EntriesBelow(ctx, view.Upload, "") {
-			task.Add(1, 0)
-			if !yield(entry, err) {
-				return
-			}
-		}
-	}
-	found, err := sizes.Of(entries, limits)
+	found, err := sizes.Of(counted(repo.EntriesBelow(ctx, view.Upload, ""), task), limits)
 	if err != nil {
 		return err
 	}
