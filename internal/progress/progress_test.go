@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -248,23 +249,33 @@ func TestCount(t *testing.T) {
 	}
 }
 
+// TestLogTellsEveryThirtySeconds lets work go on evenly at first, and then faster.
 func TestLogTellsEveryThirtySeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c Counters
-		c.Enter("scanning")
-		c.Entries.Store(7)
+		task := NewTask("reading", "file")
+		task.Expect(0, 10<<20)
 
 		ctx, cancel := context.WithCancel(context.Background())
 		var out strings.Builder
 		var logged sync.WaitGroup
-		logged.Go(func() { Log(ctx, c.State, slog.New(slog.NewTextHandler(&out, nil))) })
+		logged.Go(func() { Log(ctx, task.State, slog.New(slog.NewTextHandler(&out, nil))) })
 
-		time.Sleep(61 * time.Second)
+		time.Sleep(500 * time.Millisecond)
+		for second := range 61 {
+			task.Add(0, 10<<10)
+			if second >= 30 {
+				task.Add(0, 90<<10)
+			}
+			time.Sleep(time.Second)
+		}
 		cancel()
 		logged.Wait()
 
-		if n := strings.Count(out.String(), `msg="scanning: 7 entries"`); n != 2 {
-			t.Errorf("%d lines in a minute: %s", n, out.String())
+		// The rate of the second line is near that of the last seconds, not in the middle between both.
+		want := regexp.MustCompile(`^.* msg="reading: 0 files, 300\.0 KiB of 10\.0 MiB, 10\.0 KiB/s, 16m34s left"\n` +
+			`.* msg="reading: 0 files, 3\.2 MiB of 10\.0 MiB, 9\d\.\d KiB/s, 1m1\ds left"\n$`)
+		if !want.MatchString(out.String()) {
+			t.Errorf("it logged %s", out.String())
 		}
 	})
 }

@@ -9,27 +9,33 @@ import (
 )
 
 const (
+	lookEvery = time.Second
 	logEvery  = 30 * time.Second
-	jsonEvery = time.Second
 )
 
-// Log writes the progress to a log every 30 seconds until ctx ends.
+// Log writes the progress to a log every 30 seconds until ctx ends. It looks more often, so that each line has the
+// rate of the last seconds.
 func Log(ctx context.Context, source Source, log *slog.Logger) {
-	gauge := NewGauge(source, logEvery)
+	gauge, looks := NewGauge(source, lookEvery), 0
 	gauge.Read(time.Now())
-	every(ctx, logEvery, func(now time.Time) { log.Info(gauge.Read(now).Line()) })
+	every(ctx, lookEvery, func(now time.Time) {
+		reading := gauge.Read(now)
+		if looks++; looks%int(logEvery/lookEvery) == 0 {
+			log.Info(reading.Line())
+		}
+	})
 }
 
 // JSON writes the progress as a line of JSON at once, every second, and when ctx ends.
 func JSON(ctx context.Context, source Source, w io.Writer) {
-	gauge := NewGauge(source, jsonEvery)
+	gauge := NewGauge(source, lookEvery)
 	write := func(now time.Time) {
 		// A line that can't be written is not worth an error: the work goes on.
 		_ = json.NewEncoder(w).Encode(Line{1, now.UTC().Truncate(time.Second), newView(gauge.Read(now))})
 	}
 
 	write(time.Now())
-	every(ctx, jsonEvery, write)
+	every(ctx, lookEvery, write)
 	write(time.Now())
 }
 
