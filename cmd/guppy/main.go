@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -40,10 +41,20 @@ func supervise() int {
 			return exitComplete
 		}
 
-		fmt.Fprintln(os.Stderr, "guppy: interrupted, while an operation did not answer")
-		printResume(os.Stderr, a.resume.lineFor(os.Args))
+		a.abandoned()
 		return exitInterrupted
 	}
+}
+
+// abandoned says that the program ends although something still hangs. It waits for nothing of what may hang.
+func (a *app) abandoned() {
+	message, again := "interrupted, while an operation did not answer", a.resume.lineFor(os.Args)
+	if a.logsJSON.Load() {
+		failJSON(slog.New(slog.NewJSONHandler(os.Stderr, nil)), message, "", again, exitInterrupted)
+		return
+	}
+	fmt.Fprintln(os.Stderr, "guppy:", message)
+	printResume(os.Stderr, again)
 }
 
 // interruptible returns a context that ends with the first signal that asks the program to stop. A signal that

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -33,7 +34,7 @@ type app struct {
 	voice voice
 	log   *slog.Logger
 	// logsJSON is true if the log is in JSON.
-	logsJSON bool
+	logsJSON atomic.Bool
 
 	configFile string
 	// ran is true if there is work to resume.

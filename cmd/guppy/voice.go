@@ -40,7 +40,8 @@ func (v *voice) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&v.verbose, "verbose", "v", false, "say more, like --log-level debug")
 	flags.StringVar(&v.color, "color", "auto", "color text: `auto|always|never`; auto heeds NO_COLOR")
 	flags.StringVar(&v.progress, "progress", progressAuto,
-		"show progress as `auto|bars|log|json|none`; json writes a line to standard error every second")
+		"show progress as `auto|bars|log|json|none`; bars need a terminal, and are a log elsewhere; json writes a line to "+
+			"standard error every second")
 }
 
 // check returns a usage error for values that there are not.
@@ -83,7 +84,8 @@ func (a *app) speak(cfg *config.Config) error {
 	options := &slog.HandlerOptions{Level: level}
 	switch {
 	case format == config.LogJSON:
-		a.log, a.logsJSON = slog.New(a.placedHandler(slog.NewJSONHandler(a.screen, options))), true
+		a.log = slog.New(a.placedHandler(slog.NewJSONHandler(a.screen, options)))
+		a.logsJSON.Store(true)
 	case format == config.LogAuto && a.screen.IsTerminal():
 		a.log = slog.New(a.placedHandler(display.NewSentences(a.screen, level)))
 	default:
@@ -193,8 +195,11 @@ func (a *app) fail(err error, code int) {
 		again = a.resume.lineFor(append([]string{"guppy"}, a.args...))
 	}
 
-	if a.logsJSON {
-		a.failJSON(message, strings.TrimPrefix(hint, "guppy: "), again, code)
+	if a.log == nil {
+		a.speakEarly()
+	}
+	if a.logsJSON.Load() {
+		failJSON(a.log, message, strings.TrimPrefix(hint, "guppy: "), again, code)
 		return
 	}
 	// Errors that occurred together are on lines of their own.
@@ -209,7 +214,7 @@ func (a *app) fail(err error, code int) {
 }
 
 // failJSON writes the last line of a log in JSON.
-func (a *app) failJSON(message, hint, again string, code int) {
+func failJSON(log *slog.Logger, message, hint, again string, code int) {
 	attrs := []any{"exit_code", code}
 	if hint != "" {
 		attrs = append(attrs, "hint", hint)
@@ -217,5 +222,5 @@ func (a *app) failJSON(message, hint, again string, code int) {
 	if again != "" {
 		attrs = append(attrs, "resume", again)
 	}
-	a.log.Error(message, attrs...)
+	log.Error(message, attrs...)
 }
