@@ -34,9 +34,25 @@ type Screen struct {
 	color string
 	out   *colorprofile.Writer
 	// shown is nil while no work is shown.
-	shown *tea.Program
+	shown *shownBars
 	// held is what was written while a dashboard has the terminal. It is nil otherwise.
 	held *bytes.Buffer
+}
+
+// shownBars is a program that shows bars. It closes gone when it has ended, which it may do by itself if it fails.
+type shownBars struct {
+	*tea.Program
+	gone chan struct{}
+}
+
+// alive reports whether the program has not ended.
+func (b *shownBars) alive() bool {
+	select {
+	case <-b.gone:
+		return false
+	default:
+		return true
+	}
 }
 
 // NewScreen returns a screen that colors its text as the terminal and the environment, such as NO_COLOR, ask for.
@@ -92,7 +108,7 @@ func (s *Screen) Write(p []byte) (int, error) {
 	switch {
 	case s.held != nil:
 		return s.hold(p)
-	case s.shown == nil:
+	case s.shown == nil || !s.shown.alive():
 		return s.out.Write(p)
 	}
 
@@ -105,6 +121,11 @@ func (s *Screen) Write(p []byte) (int, error) {
 	// Messages are handled one after another, so the program prints the lines before it ends.
 	line := tea.Println(strings.TrimSuffix(colored.String(), "\n"))
 	s.shown.Send(line())
+
+	// A program that fails just now takes no more messages. A line that comes twice is better than none.
+	if !s.shown.alive() {
+		return s.out.Write(p)
+	}
 	return len(p), nil
 }
 
@@ -119,28 +140,29 @@ func (s *Screen) Show(source progress.Source) (stop func()) {
 	out := &firstFrame{File: s.file, drawn: make(chan struct{})}
 	program := tea.NewProgram(newBars(source), tea.WithInput(nil), tea.WithOutput(out), tea.WithEnvironment(s.environ),
 		tea.WithColorProfile(s.out.Profile), tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond))
-	s.shown = program
+	shown := &shownBars{program, make(chan struct{})}
+	s.shown = shown
+	s.drawn.Store(program)
 
-	var running sync.WaitGroup
-	running.Go(func() {
+	go func() {
+		defer close(shown.gone)
 		// A screen that can't be drawn on is not worth an error: the work goes on.
 		_, _ = program.Run()
+		s.drawn.CompareAndSwap(program, nil)
 		out.once.Do(func() { close(out.drawn) })
-	})
+	}()
 
 	// Lines can only be put above a frame that is there.
 	<-out.drawn
-	s.drawn.Store(program)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.shown != program {
+		if s.shown != shown {
 			return
 		}
 		program.Send(endMsg{})
-		running.Wait()
+		<-shown.gone
 		s.shown = nil
-		s.drawn.Store(nil)
 	}
 }
 

@@ -27,6 +27,27 @@ func halfDone() progress.State {
 	}
 }
 
+// TestLinesOutliveBarsThatFail ends the bars by an error while the work goes on.
+func TestLinesOutliveBarsThatFail(t *testing.T) {
+	term := terminal.New(t, 100, 12)
+	screen := display.NewScreen(term.File, environ)
+	stop := screen.Show(halfDone)
+	fmt.Fprintln(screen, "before")
+	term.Await(t, `before\npreparing`)
+
+	screen.FailBars()
+	fmt.Fprintln(screen, "after the failure")
+	term.Await(t, `(?m)^after the failure$`)
+	stop()
+	fmt.Fprintln(screen, "afterwards")
+	term.Await(t, `after the failure\nafterwards\n`)
+
+	// Others can be shown then.
+	stop = screen.Show(halfDone)
+	term.Await(t, `afterwards\npreparing`)
+	stop()
+}
+
 func TestBarsAreBelowWhatIsWrittenAndGoAway(t *testing.T) {
 	term := terminal.New(t, 100, 12)
 	screen := display.NewScreen(term.File, environ)
