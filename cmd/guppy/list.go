@@ -248,7 +248,8 @@ type rowPrinter[V any] struct {
 	held []V
 }
 
-// printer returns a printer of rows, which are printed by show unless --format says how.
+// printer returns a printer of rows, which are printed by show unless --format says how. With --quiet, only JSON and
+// what --format asks for are printed.
 func (l list[V]) printer(a *app, show func(V) error) (*rowPrinter[V], error) {
 	p := &rowPrinter[V]{list: l, sort: a.listing.sort, show: show}
 	switch {
@@ -259,6 +260,8 @@ func (l list[V]) printer(a *app, show func(V) error) (*rowPrinter[V], error) {
 		if p.show, err = l.formatter(a.listing.format, a.stdout, a.onTerminal()); err != nil {
 			return nil, err
 		}
+	case a.voice.quiet && !a.json:
+		p.show = func(V) error { return nil }
 	}
 	_, err := l.sorted(p.sort, nil)
 	return p, err
