@@ -357,6 +357,13 @@ guppy: the file system of .* had no room: ([0-9.]+) (B|KiB) were free; without w
 				t.Errorf("%s MiB are left", match[1])
 			}
 
+			// All of that is kept, but for the name of the file that did not fit.
+			kept := regexp.MustCompile(`stopped at .*: .*no space left on device; [0-9.]+ MiB of the source still have to be ` +
+				`packed; the file system of ` + shards + `(/[a-z.-]+)? had no room: [0-9.]+ (B|KiB) were free`)
+			if status := i.run(t, "status"); !kept.MatchString(status) {
+				t.Errorf("it keeps %s", status)
+			}
+
 			if err := unix.Mount("tmpfs", shards, "tmpfs", unix.MS_REMOUNT, "size=50m"); err != nil {
 				t.Fatal(err)
 			}

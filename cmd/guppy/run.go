@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/guppy-prep/guppy/internal/config"
@@ -131,7 +133,7 @@ func (a *app) noteStop(ctx context.Context, repo *repository, upload int64, fail
 		return
 	}
 
-	reason, timeout := failure.Error(), noteTimeout
+	reason, timeout := stopReason(failure), noteTimeout
 	if ctx.Err() != nil {
 		reason, timeout = "interrupted", lastNoteTimeout
 	}
@@ -141,6 +143,17 @@ func (a *app) noteStop(ctx context.Context, repo *repository, upload int64, fail
 	if err := repo.NoteStop(ctx, upload, reason); err != nil {
 		a.log.Debug("could not keep why the run stopped", "error", err)
 	}
+}
+
+// stopReason returns the text of a failure as it is kept. That of a full file system says how much room there was, and
+// leaves out the name of the temporary file that did not fit, which means nothing later.
+func stopReason(failure error) string {
+	room := shortage.Explain(failure)
+	if room == "" {
+		return failure.Error()
+	}
+	place := shortage.Place(failure)
+	return strings.ReplaceAll(failure.Error()+"; "+room, place, filepath.Dir(place))
 }
 
 // sayWhatIsNeeded adds the number of bytes yet to be packed to the error of a run for which there was no room.
