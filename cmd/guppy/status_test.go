@@ -129,9 +129,16 @@ func TestWatchAsksSeldom(t *testing.T) {
 				t.Fatal(err)
 			}
 
+			// What the replica lacks is counted once.
+			for _, name := range []string{"first", "second"} {
+				_, err := repo.AddStore(t.Context(), sqlrepo.Store{Identity: name, Name: name, URL: "/" + name})
+				must(t, err)
+			}
+			must(t, repo.SetReplica(t.Context(), "second", "first"))
+
 			sampler := newStatusSampler(repo, nil)
 
-			for _, most := range []int{1 + 3 + 5 + 1 + 1 + 1 + 1, 1 + 3 + 1, 1 + 3 + 1} {
+			for _, most := range []int{1 + 3 + 5 + 1 + 1 + 1 + 1 + 2 + 1, 1 + 3 + 1, 1 + 3 + 1} {
 				recorder.Reset()
 				view, err := sampler.sample(context.Background())
 				if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,8 @@ import (
 )
 
 // statusSampler samples uploads repeatedly. A sample costs one query for the list and one for each upload that is being
-// packed. Names and tags are queried once, because they hardly ever change.
+// packed. Names and tags are queried once, because they hardly ever change. What replicas lack is counted in all rows of
+// shards and indexes, so that is done seldom.
 type statusSampler struct {
 	repo *sqlrepo.Repository
 	// standby, if not nil, says how the database follows another one.
@@ -27,6 +29,11 @@ type statusSampler struct {
 
 	stores   storeRows
 	storesAt time.Time
+
+	// lacking has what replicas lack.
+	lacking []sqlrepo.Replica
+	// lackingUntil is when they are counted again.
+	lackingUntil time.Time
 }
 
 // rate is the speed at which an upload is packed.
@@ -134,27 +141,25 @@ func (s *statusSampler) shownStores(chosen []sqlrepo.OpenUpload, replicas []repl
 // upload.
 func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUpload) ([]replicaStatus, error) {
 	shown := []replicaStatus{}
-	replicas, err := s.repo.Replicas(ctx)
-	s.queries += 1 + 2*len(replicas)
-	if err != nil || len(replicas) == 0 {
+	if err := s.countLacking(ctx); err != nil || len(s.lacking) == 0 {
 		return shown, err
 	}
 
-	spaces, err := s.repo.Spaces(ctx)
-	if err != nil {
+	if err := s.nameSpaces(ctx); err != nil {
 		return nil, err
 	}
 	sendings, err := s.repo.Sendings(ctx, nil)
-	s.queries += 2
+	s.queries++
 	if err != nil {
 		return nil, err
 	}
 
-	for _, replica := range replicas {
+	names := spaceNames(slices.Collect(maps.Values(s.spaces)))
+	for _, replica := range s.lacking {
 		if s.upload != nil && !s.concerns(chosen, replica) {
 			continue
 		}
-		status := replicaStatus{replicaView: newReplicaView(replica, s.stores, spaceNames(spaces))}
+		status := replicaStatus{replicaView: newReplicaView(replica, s.stores, names)}
 		status.workStatus = newWorkStatus(sqlrepo.NewTime(time.Now()))
 		for _, sending := range sendings {
 			if sending.Space == replica.Space && sending.Store == replica.Store {
@@ -167,6 +172,32 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 
 	slices.SortStableFunc(shown, func(a, b replicaStatus) int { return strings.Compare(a.Replica, b.Replica) })
 	return shown, nil
+}
+
+// lackingAge is the time for which the counts of what replicas lack are used again. lackingShare is how many times
+// longer than counting that is at least, so that counting takes a small part of the database's time.
+const lackingAge, lackingShare = time.Minute, 50
+
+// countLacking counts what replicas lack, unless the latest counts are good enough.
+func (s *statusSampler) countLacking(ctx context.Context) error {
+	if time.Now().Before(s.lackingUntil) {
+		return nil
+	}
+
+	began := time.Now()
+	replicas, err := s.repo.Replicas(ctx)
+	s.queries += 1 + 2*len(replicas)
+	if err != nil {
+		return err
+	}
+	s.lacking, s.lackingUntil = replicas, time.Now().Add(max(lackingAge, lackingShare*time.Since(began)))
+
+	// A space may be new.
+	unnamed := func(replica sqlrepo.Replica) bool { return replica.Space != 0 && s.spaces[replica.Space].ID == 0 }
+	if slices.ContainsFunc(replicas, unnamed) {
+		s.spaces = nil
+	}
+	return nil
 }
 
 // concerns reports whether a replica is to have the files of the chosen upload.
@@ -229,15 +260,26 @@ func (s *statusSampler) name(ctx context.Context, upload sqlrepo.OpenUpload) (er
 	if _, known := s.spaces[source.Space]; known {
 		return nil
 	}
+	s.spaces = nil
+	return s.nameSpaces(ctx)
+}
+
+// nameSpaces looks up the names of spaces, unless they are known.
+func (s *statusSampler) nameSpaces(ctx context.Context) error {
+	if s.spaces != nil {
+		return nil
+	}
 
 	s.queries++
 	spaces, err := s.repo.Spaces(ctx)
+	if err != nil {
+		return err
+	}
 	s.spaces = map[int64]sqlrepo.Space{}
 	for _, space := range spaces {
 		s.spaces[space.ID] = space
 	}
-
-	return err
+	return nil
 }
 
 // measure fills in the speed at which an upload is packed, unless nobody works on it. The first sample measures from
