@@ -30,8 +30,8 @@ type Options struct {
 	Password string
 	// Durable leaves fsync and full page writes on, as on a server with real data.
 	Durable bool
-	// Primary is the URL of the server that a new cluster follows as a hot standby.
-	Primary string
+	// Primary is the cluster that a new cluster follows as a hot standby. It is restarted to be copied.
+	Primary *Cluster
 	// TLS is what a new cluster asks for. Without it the server has none.
 	TLS *TLS
 }
@@ -53,7 +53,7 @@ type Cluster struct {
 // New makes a cluster, or takes over the one in Options.Dir, and starts its server. The caller must Close it. New
 // returns ErrNoPrograms if PostgreSQL isn't installed.
 func New(ctx context.Context, options Options) (*Cluster, error) {
-	found, err := findPrograms(os.Getenv("PATH"), installPatterns)
+	found, err := choosePrograms()
 	if err != nil {
 		return nil, err
 	}

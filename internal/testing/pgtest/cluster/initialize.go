@@ -22,8 +22,8 @@ func (c *Cluster) initialize(ctx context.Context) error {
 		return fmt.Errorf("cluster directory: %w", err)
 	}
 
-	if c.options.Primary != "" {
-		return c.copyPrimary(ctx)
+	if c.options.Primary != nil {
+		return c.copyPrimary(ctx, c.options.Primary)
 	}
 	if err := c.makeData(ctx); err != nil {
 		return err
@@ -52,16 +52,25 @@ func (c *Cluster) initdb(ctx context.Context) error {
 	return c.run(ctx, "initdb", append(args, authArgs...)...)
 }
 
-// copyPrimary makes the data directory of a standby, a copy of the server that it follows. Not every directory with
-// links to the server's programs has links to all of them.
-func (c *Cluster) copyPrimary(ctx context.Context) error {
-	server, err := filepath.EvalSymlinks(c.programs.path("postgres"))
-	if err != nil {
-		return fmt.Errorf("server programs: %w", err)
+// copyPrimary makes the data directory of a standby, a copy of that of the server that it follows. The server is stopped
+// meanwhile: pg_basebackup, which copies a running one, is not among the programs of every installation.
+func (c *Cluster) copyPrimary(ctx context.Context, primary *Cluster) error {
+	if err := primary.Stop(ctx, Fast); err != nil {
+		return err
 	}
-	c.programs = programs(filepath.Dir(server))
-	return c.run(ctx, "pg_basebackup", "-D", c.dataDir(), "-d", c.options.Primary, "--write-recovery-conf", "--no-sync",
-		"--checkpoint=fast")
+	err := copyTree(ctx, primary.dataDir(), c.dataDir())
+	if err := errors.Join(err, primary.Start(ctx)); err != nil {
+		return err
+	}
+
+	following := fmt.Sprintf("primary_conninfo = '%s'\n", primary.URL())
+	return errors.Join(c.write("postgresql.auto.conf", []byte(following)), c.write("standby.signal", nil))
+}
+
+// write writes a file of the data directory.
+func (c *Cluster) write(name string, content []byte) error {
+	path := filepath.Join(c.dataDir(), name)
+	return errors.Join(os.WriteFile(path, content, 0o600), c.own(path))
 }
 
 func (c *Cluster) authArgs() ([]string, error) {

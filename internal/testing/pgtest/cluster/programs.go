@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,10 @@ import (
 // ErrNoPrograms means that PostgreSQL's server programs aren't installed in any of the usual places.
 var ErrNoPrograms = errors.New("no PostgreSQL server programs (postgres, initdb, pg_ctl) in PATH, " +
 	"under /usr/lib/postgresql or under Homebrew's directories")
+
+// EnvPrograms names a directory with the programs of the server to run, as an absolute path. Without the variable, they
+// are looked for in PATH and in the usual places.
+const EnvPrograms = "GUPPY_TEST_POSTGRES_PROGRAMS"
 
 // installPatterns are the directories that hold server programs outside PATH.
 var installPatterns = []string{
@@ -35,6 +40,20 @@ func (p programs) complete() bool {
 		}
 	}
 	return true
+}
+
+// choosePrograms returns the programs that the environment names, or those that are found. What is named is never
+// replaced by what is found: it is there to test on a certain version.
+func choosePrograms() (programs, error) {
+	named := os.Getenv(EnvPrograms)
+	if named == "" {
+		return findPrograms(os.Getenv("PATH"), installPatterns)
+	}
+	if !filepath.IsAbs(named) || !programs(named).complete() {
+		return "", fmt.Errorf("%s=%s isn't the absolute path of a directory with the programs postgres, initdb and pg_ctl",
+			EnvPrograms, named)
+	}
+	return programs(named), nil
 }
 
 // findPrograms returns the first complete directory of the search path, or else the highest version that a pattern

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -52,6 +53,23 @@ func TestFindPrograms(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		})
+	}
+}
+
+func TestNamedProgramsAreNotReplacedByOthers(t *testing.T) {
+	complete := install(t, t.TempDir(), 0o755, "postgres", "initdb", "pg_ctl")
+	incomplete := install(t, t.TempDir(), 0o755, "postgres", "initdb")
+	t.Setenv("PATH", complete)
+
+	for named, want := range map[string]string{"": complete, complete: complete, incomplete: "", "bin": ""} {
+		t.Setenv(EnvPrograms, named)
+		got, err := choosePrograms()
+		if string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", named, got, err)
+		}
+		if want == "" && !strings.Contains(err.Error(), EnvPrograms) {
+			t.Errorf("%q: %v doesn't name the variable", named, err)
+		}
 	}
 }
 

@@ -3,8 +3,6 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 )
 
 // TLS makes a server accept only encrypted connections over TCP, from clients with a certificate for their user.
@@ -25,8 +23,7 @@ func (c *Cluster) configureTLS() error {
 		"server.crt": c.options.TLS.Certificate, "server.key": c.options.TLS.Key,
 		"root.crt": c.options.TLS.ClientAuthority, "pg_hba.conf": []byte(hostRules),
 	} {
-		path := filepath.Join(c.dataDir(), name)
-		err = errors.Join(err, os.WriteFile(path, content, 0o600), c.own(path))
+		err = errors.Join(err, c.write(name, content))
 	}
 	if err != nil {
 		return fmt.Errorf("configure TLS: %w", err)
