@@ -170,7 +170,7 @@ func TestALostLockEndsItsWork(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	dialecttest.Execute(t, second, fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", lockSessions(t, second)[0]))
+	endLockSession(t, second)
 	use := dialecttest.MustUse(t, second)
 	defer dialecttest.Release(t, use)
 	if err := insert(first, 2); err == nil {
@@ -216,7 +216,7 @@ func TestALateCommitKeepsTheLock(t *testing.T) {
 					return err
 				}
 
-				dialecttest.Execute(t, second, fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", lockSessions(t, second)[0]))
+				endLockSession(t, second)
 				dialecttest.RequireLocked(t, second)
 				return nil
 			})
@@ -245,8 +245,7 @@ func TestASharedLockTakenAgain(t *testing.T) {
 			if locked {
 				mark.Add(1)
 			}
-			before := lockSessions(t, db)[0]
-			dialecttest.Execute(t, db, fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", before))
+			endLockSession(t, db)
 			flush := func(tx *dialect.Tx) error { return tx.Flush(t.Context()) }
 			if err := dialecttest.InTx(t.Context(), db, flush); err == nil {
 				t.Error("a transaction was begun without the lock")
@@ -269,6 +268,21 @@ func TestASharedLockTakenAgain(t *testing.T) {
 				t.Errorf("the work ended by %v", context.Cause(ctx))
 			}
 		})
+	}
+}
+
+// endLockSession ends the first session that holds the lock, and returns once it is gone with all that it held. Servers
+// before version 14 can't wait for that themselves.
+func endLockSession(t *testing.T, db *dialect.DB) {
+	t.Helper()
+	pid := lockSessions(t, db)[0]
+	dialecttest.Execute(t, db, fmt.Sprintf("SELECT pg_terminate_backend(%d)", pid))
+
+	alive := fmt.Sprintf("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %d)", pid)
+	for deadline := time.Now().Add(20 * time.Second); dialecttest.Get[bool](t, db, alive); {
+		if time.Now().After(deadline) {
+			t.Fatalf("session %d does not end", pid)
+		}
 	}
 }
 
