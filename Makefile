@@ -22,6 +22,10 @@ RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/l
 CHAOS_SEEDS ?= 50
 SEEDS ?= 100
 SEED ?=
+# The range of PostgreSQL versions that guppy is tested with, and one that it warns of.
+OLDEST := 13
+NEWEST := 18
+OLD := 12
 FIRST ?= 0
 
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -42,7 +46,7 @@ test: postgres versitygw ## Run the tests that guard every change, on SQLite and
 	$(LAZY) $(TEST) ./cmd/guppy ./internal/testing/storm $(LONGEST) ./...
 
 .PHONY: test-all
-test-all: test-race test-long peers ## Run what make test leaves out: the race detector, long tests, and others' tools.
+test-all: test-race test-long peers test-matrix-short ## Run what make test leaves out.
 
 .PHONY: test-race
 test-race: postgres versitygw ## Run the tests of all that has goroutines with the race detector.
@@ -57,6 +61,16 @@ test-long: postgres versitygw ## Run the tests that go through all cases of some
 peers: ## Have others' tools read what guppy writes. Outside CI they are left out where they can't be had.
 	$(GO) build -o $(BIN)/guppy-untrimmed ./cmd/guppy
 	GO=$(GO) ./scripts/peers $(BIN)/guppy-untrimmed
+
+.PHONY: test-matrix
+test-matrix: VERSIONS = $(OLD) $(OLDEST) 15 $(NEWEST)
+test-matrix: postgres versitygw ## Run all tests that need PostgreSQL on each of VERSIONS, before a release.
+	GO=$(GO) ./scripts/test-matrix whole $(VERSIONS)
+
+# make test takes the version that is installed, which is between these.
+.PHONY: test-matrix-short
+test-matrix-short: postgres
+	GO=$(GO) $(LAZY) ./scripts/test-matrix short $(OLD) $(OLDEST) $(NEWEST)
 
 .PHONY: test-chaos
 test-chaos: postgres ## Have workers share an upload in CHAOS_SEEDS (default 50) storms of network faults.

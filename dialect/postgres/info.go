@@ -50,7 +50,8 @@ func readTables(ctx context.Context, db *dialect.DB, info *dialect.Info) error {
 	}
 	err := db.Reader.SelectContext(ctx, &tables, `SELECT c.relname AS name, pg_table_size(c.oid) AS bytes,
 		pg_relation_size(c.oid) / current_setting('block_size')::bigint AS pages, c.reltuples::bigint AS rows
-		FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = `+currentSchema+` ORDER BY c.relname COLLATE "C"`)
+		FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = `+currentSchema+`
+		ORDER BY c.relname::text COLLATE "C"`) // servers before 12 take no collation for the type of names
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func readIndexes(ctx context.Context, db *dialect.DB, info *dialect.Info) error 
 	err := db.Reader.SelectContext(ctx, &indexes, `SELECT t.relname AS table_name, c.relname AS name,
 		pg_relation_size(c.oid) AS bytes FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 		JOIN pg_class t ON t.oid = i.indrelid WHERE t.relkind = 'r' AND t.relnamespace = `+currentSchema+`
-		ORDER BY t.relname COLLATE "C", c.relname COLLATE "C"`)
+		ORDER BY t.relname::text COLLATE "C", c.relname::text COLLATE "C"`)
 	for _, index := range indexes {
 		table := info.Table(index.Table)
 		table.Indexes = append(table.Indexes, index.IndexInfo)
@@ -162,7 +163,8 @@ func isOld(version string) bool {
 }
 
 func oldServer(version string) string {
-	return "the server is PostgreSQL " + version + ": guppy is tested with " + strconv.Itoa(oldestServer) + " and later"
+	return "the server is PostgreSQL " + version + ": guppy is tested with " + strconv.Itoa(oldestServer) +
+		" and later, upgrade the server (pg_upgrade)"
 }
 
 // warnOfOldServer uses the version that the server sent when the connection was made.
