@@ -9,8 +9,8 @@ import (
 	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
 )
 
-// StartStandby starts a hot standby of the server, which it restarts to copy it. From then on the server acknowledges no
-// commit that the standby has not received. The standby is removed when the test ends.
+// StartStandby starts a hot standby of the server, which it restarts to copy it. From then on the server acknowledges
+// no commit that the standby has not received. The standby is removed when the test ends.
 func (s *Server) StartStandby(tb testing.TB) *Server {
 	tb.Helper()
 	standby := Start(tb, func(options *cluster.Options) { options.Primary = s.cluster })

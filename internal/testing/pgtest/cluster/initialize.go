@@ -52,8 +52,8 @@ func (c *Cluster) initdb(ctx context.Context) error {
 	return c.run(ctx, "initdb", append(args, authArgs...)...)
 }
 
-// copyPrimary makes the data directory of a standby, a copy of that of the server that it follows. The server is stopped
-// meanwhile: pg_basebackup, which copies a running one, is not among the programs of every installation.
+// copyPrimary makes the data directory of a standby, a copy of that of the server that it follows. The server is
+// stopped meanwhile: pg_basebackup, which copies a running one, is not among the programs of every installation.
 func (c *Cluster) copyPrimary(ctx context.Context, primary *Cluster) error {
 	if err := primary.Stop(ctx, Fast); err != nil {
 		return err
