@@ -23,7 +23,7 @@ CHAOS_SEEDS ?= 50
 SEEDS ?= 100
 SEED ?=
 # The range of PostgreSQL versions that guppy is tested with, and one that it warns of.
-OLDEST := 13
+OLDEST = $(shell sed -n 's/^const oldestServer = //p' dialect/postgres/info.go)
 NEWEST := 18
 OLD := 12
 FIRST ?= 0
