@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"fmt"
 	"iter"
 	"slices"
 
@@ -15,71 +14,31 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
 
-// Place is where a block lies: a shard, and the position of the block's bytes in it, behind their length and CID.
-type Place struct {
-	Shard int64
-	Node
-}
-
 // FindBlocks returns where the given blocks lie in packed shards of a space, or of all spaces if space is nil,
 // ordered by shard and position. A block that is stored more than once has more than one place.
 func (r *Repository) FindBlocks(ctx context.Context, space *int64, digests []Digest) (found []Place, err error) {
-	wanted := make(map[Digest]struct{}, len(digests))
-	for _, digest := range digests {
-		wanted[digest] = struct{}{}
+	shards := sq.Select("shards.id").From("shards").Where(sq.Eq{"shards.state": ShardPacked})
+	if space != nil {
+		shards = shards.Join("uploads ON uploads.id = shards.upload").Where(schema.InSpace(*space))
 	}
 
 	for some := range slices.Chunk(digests, core.KeysAtOnce) {
-		places, err := r.findBlocks(ctx, space, some, wanted)
+		err := r.db.Retry(ctx, "find blocks", func() error {
+			places, err := r.placesIn(ctx, shards, some, "nodes.position", "nodes.length", "nodes.codec")
+			if err == nil {
+				found = append(found, places...)
+			}
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, places...)
 	}
 
 	slices.SortFunc(found, func(a, b Place) int {
 		return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Position, b.Position))
 	})
 	return slices.Compact(found), ctx.Err()
-}
-
-func (r *Repository) findBlocks(ctx context.Context, space *int64, digests []Digest,
-	wanted map[Digest]struct{}) (found []Place, err error) {
-	prefixes := make([]int64, len(digests))
-	for i := range digests {
-		prefixes[i], _ = schema.SplitDigest(digests[i][:])
-	}
-
-	query := r.db.Probe(sq.Select("nodes.shard", "nodes.prefix", "nodes.position", "nodes.length", "nodes.codec",
-		"nodes.suffix"), "nodes", "prefix", prefixes).CrossJoin("shards").Where("shards.id = nodes.shard").
-		Where(sq.Eq{"shards.state": ShardPacked})
-
-	if space != nil {
-		query = query.CrossJoin("uploads").CrossJoin("sources").
-			Where("uploads.id = shards.upload AND sources.id = uploads.source").Where(sq.Eq{"sources.space": *space})
-	}
-
-	var rows []struct {
-		Shard int64 `db:"shard"`
-		nodeRow
-	}
-	err = r.db.ReadAll(ctx, "find blocks", &rows, query)
-	if err != nil {
-		return nil, err
-	}
-
-	for _, row := range rows {
-		node, err := row.node()
-		if err != nil {
-			return nil, fmt.Errorf("shard %d, block at %d: %w", row.Shard, row.Position, err)
-		}
-
-		// The query compares only the first 64 bits of digests.
-		if _, ok := wanted[node.Digest]; ok {
-			found = append(found, Place{Shard: row.Shard, Node: node})
-		}
-	}
-	return found, nil
 }
 
 // UploadsWithRoot returns the uploads that have been linked to a root, the latest first.

@@ -14,9 +14,10 @@ func (r *Repository) HoldersAmong(ctx context.Context, within Scope, digests []D
 	err = r.db.Retry(ctx, "look for the shards of blocks", func() error {
 		held := make(map[Digest]struct{}, len(digests))
 		lacking = nil
-		err := r.probe(ctx, within, digests, func(digest Digest, shard int64) {
-			held[digest], found[shard] = struct{}{}, struct{}{}
-		})
+		places, err := r.placesIn(ctx, within.shards(), digests)
+		for _, place := range places {
+			held[place.Digest], found[place.Shard] = struct{}{}, struct{}{}
+		}
 
 		for _, digest := range digests {
 			if _, ok := held[digest]; !ok {

@@ -35,9 +35,11 @@ type Scope struct {
 	Upload int64
 }
 
-// where narrows a query of shards, joined with their uploads and sources, to the scope.
-func (s Scope) where(query sq.SelectBuilder) sq.SelectBuilder {
-	query = query.Where(sq.Eq{"sources.space": s.Space})
+// shards selects the keys of the shards in the scope that hold content.
+func (s Scope) shards() sq.SelectBuilder {
+	query := sq.Select("shards.id").From("shards").Join("uploads ON uploads.id = shards.upload").
+		Join("sources ON sources.id = uploads.source").
+		Where(sq.NotEq{"shards.state": ShardRemoving}).Where(sq.Eq{"sources.space": s.Space})
 	if s.Store != "" {
 		query = query.Where(inStore("uploads.store", s.Store))
 	}
@@ -77,44 +79,11 @@ func (r *Repository) HeldAt(ctx context.Context, within Scope, revision int64,
 }
 
 func (r *Repository) lookUp(ctx context.Context, within Scope, digests []Digest, held map[Digest]struct{}) error {
-	return r.probe(ctx, within, digests, func(digest Digest, _ int64) { held[digest] = struct{}{} })
-}
-
-// probe calls found for each of the given blocks that is in a packed shard, with that shard.
-func (r *Repository) probe(ctx context.Context, within Scope, digests []Digest, found func(Digest, int64)) error {
-	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
-	for i := range digests {
-		wanted[digests[i]] = struct{}{}
-		prefixes[i], _ = schema.SplitDigest(digests[i][:])
+	places, err := r.placesIn(ctx, within.shards(), digests)
+	for _, place := range places {
+		held[place.Digest] = struct{}{}
 	}
-
-	query := within.where(r.db.Probe(sq.Select("nodes.prefix", "nodes.suffix", "nodes.shard"), "nodes", "prefix",
-		prefixes).
-		CrossJoin("shards").CrossJoin("uploads").CrossJoin("sources").
-		Where("shards.id = nodes.shard AND uploads.id = shards.upload AND sources.id = uploads.source").
-		Where(sq.NotEq{"shards.state": ShardRemoving}))
-
-	var rows []struct {
-		Prefix int64  `db:"prefix"`
-		Suffix []byte `db:"suffix"`
-		Shard  int64  `db:"shard"`
-	}
-	if err := r.db.Reader.List(ctx, &rows, query); err != nil {
-		return err
-	}
-
-	for _, row := range rows {
-		digest, err := schema.JoinDigest(row.Prefix, row.Suffix)
-		if err != nil {
-			return err
-		}
-
-		// The query compares only the first 64 bits of digests.
-		if _, ok := wanted[digest]; ok {
-			found(digest, row.Shard)
-		}
-	}
-	return nil
+	return err
 }
 
 // SpaceAt is a space at the revision of the Holdings whose blocks a shard leaves out.

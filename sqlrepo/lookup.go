@@ -1,0 +1,75 @@
+package sqlrepo
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
+)
+
+// Place is where a block lies: a shard, and the position of the block's bytes in it, behind their length and CID.
+type Place struct {
+	Shard int64
+	Node
+}
+
+// placesIn returns where the given blocks lie in the shards whose keys a query selects. Of the nodes it reads the
+// digests and these columns.
+//
+// Nodes and shards are joined here, not by the engine: PostgreSQL takes a small table of shards for a reason to read
+// all of that table for each node. The caller compares the revision of the space if the answer has to be true for longer.
+func (r *Repository) placesIn(ctx context.Context, shards sq.SelectBuilder, digests []Digest,
+	columns ...string) (places []Place, err error) {
+	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
+	for i := range digests {
+		wanted[digests[i]] = struct{}{}
+		prefixes[i], _ = schema.SplitDigest(digests[i][:])
+	}
+
+	var rows []struct {
+		Shard int64 `db:"shard"`
+		nodeRow
+	}
+	fields := sq.Select("nodes.shard", "nodes.prefix", "nodes.suffix").Columns(columns...)
+	if err := r.db.Reader.List(ctx, &rows, r.db.Probe(fields, "nodes", "prefix", prefixes)); err != nil {
+		return nil, err
+	}
+
+	in := map[int64]bool{}
+	for _, row := range rows {
+		node, err := row.node()
+		if err != nil {
+			return nil, fmt.Errorf("shard %d, block at %d: %w", row.Shard, row.Position, err)
+		}
+
+		// The query compares only the first 64 bits of digests.
+		if _, ok := wanted[node.Digest]; ok {
+			places = append(places, Place{Shard: row.Shard, Node: node})
+			in[row.Shard] = false
+		}
+	}
+
+	if err := r.choose(ctx, shards, in); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(places, func(place Place) bool { return !in[place.Shard] }), nil
+}
+
+// choose sets the values of those keys that a query of shards selects.
+func (r *Repository) choose(ctx context.Context, shards sq.SelectBuilder, among map[int64]bool) error {
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(among)), core.KeysAtOnce) {
+		var chosen []int64
+		if err := r.db.Reader.List(ctx, &chosen, shards.Where(r.db.Among("shards.id", keys))); err != nil {
+			return err
+		}
+		for _, shard := range chosen {
+			among[shard] = true
+		}
+	}
+	return nil
+}
