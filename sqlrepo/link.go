@@ -165,16 +165,6 @@ func (r *Repository) readOf(ctx context.Context, what string, entries map[int64]
 	return r.db.ReadAll(ctx, "read "+what, dest, query.Where(r.db.Among("entry", ids)))
 }
 
-// ResetLinks forgets the roots of an earlier attempt. The attempt's shards of kind DAGShard stay: others may have
-// left out blocks because these shards hold them.
-func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
-	ids := sq.Select("id").From("entries").Where(sq.Eq{"upload": stage.Upload.ID})
-	none := sq.Update("uploads").Set("linked_entries", 0)
-	return r.fenced(ctx, "forget unfinished links", stage, none, func(tx *core.Tx) error {
-		return tx.Later(ctx, sq.Delete("roots").Where(core.Within("entry", ids)), nil)
-	})
-}
-
 // LinkBatch is the result of linking some entries. Sealing it records the roots and the shard.
 type LinkBatch struct {
 	Stage Stage

@@ -28,6 +28,8 @@ type PlanFile struct {
 	ID   int64 `db:"id"`
 	Path Path  `db:"path"`
 	Size int64 `db:"size"`
+
+	planned bool
 }
 
 var planFileColumns = []string{"id", "path", "size"}
@@ -99,18 +101,59 @@ func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segmen
 }
 
 // Unplanned yields, in canonical order, the files of an upload without planned content, given where planning goes
-// on. It looks for planned content only if there can be any: an engine may choose to do that by reading all
-// segments for each page, and keep to that while the segments grow.
+// on. It looks for planned content only if there can be any.
 func (r *Repository) Unplanned(ctx context.Context, upload int64, tail PlanTail) iter.Seq2[PlanFile, error] {
 	query := sq.Select(planFileColumns...).From("entries").OrderBy("path").
 		Where(sq.Eq{"upload": upload, "kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
-	if tail.NextOrdinal > 0 {
-		planned := sq.Select("1").From("segments").Where("segments.entry = entries.id")
-		query = query.Where(sq.ConcatExpr("NOT EXISTS (", planned, ")"))
+	behind := func(last PlanFile) sq.Sqlizer { return sq.Gt{"path": last.Path} }
+	if tail.NextOrdinal == 0 {
+		return core.Rows(ctx, r.db, "read files to plan", query, behind)
 	}
 
-	behind := func(last PlanFile) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	return core.Rows(ctx, r.db, "read files to plan", query, behind)
+	files := core.Pages(query, behind, func(page *[]PlanFile, query sq.SelectBuilder) error {
+		if err := r.db.ReadAll(ctx, "read files to plan", page, query); err != nil {
+			return err
+		}
+		return r.markPlanned(ctx, *page)
+	})
+	return func(yield func(PlanFile, error) bool) {
+		for file, err := range files {
+			if !file.planned && !yield(file, err) {
+				return
+			}
+		}
+	}
+}
+
+// markPlanned finds the files of a page that have segments. That is not part of the query of files: an engine takes
+// the many planned ones for a reason to read all files and all segments for each page.
+func (r *Repository) markPlanned(ctx context.Context, page []PlanFile) error {
+	ids := make([]int64, len(page))
+	for i := range page {
+		ids[i] = page[i].ID
+	}
+
+	planned, err := r.having(ctx, "segments", ids)
+	for i := range page {
+		page[i].planned = planned[page[i].ID]
+	}
+	return err
+}
+
+// having returns which of the given entries have rows in a table.
+func (r *Repository) having(ctx context.Context, table string, entries []int64) (has map[int64]bool, err error) {
+	if len(entries) == 0 {
+		return nil, ctx.Err()
+	}
+
+	var found []int64
+	err = r.db.ReadAll(ctx, "look which entries are in "+table, &found,
+		r.db.Probe(sq.Select(table+".entry").Distinct(), table, "entry", entries))
+	has = make(map[int64]bool, len(found))
+	for _, id := range found {
+		has[id] = true
+	}
+	return has, err
 }
 
 // SavePlan adds planned shards, in the order of their ordinals, in one transaction. Segments get the keys of their

@@ -1,0 +1,75 @@
+package sqlrepo
+
+import (
+	"context"
+	"iter"
+
+	sq "github.com/Masterminds/squirrel"
+
+	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
+)
+
+// rootsAtOnce is the most roots that one transaction of ResetLinks deletes.
+const rootsAtOnce = 5000
+
+// ResetLinks forgets the roots of an earlier attempt. The attempt's shards of kind DAGShard stay: others may have
+// left out blocks because these shards hold them. Each transaction forgets some roots, so that renewals of the lease
+// do not wait for all of them. ResetLinks returns ErrLeaseLost if another worker has the stage.
+func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
+	var some []int64
+	for entry, err := range r.linkedEntries(ctx, stage.Upload.ID) {
+		if err != nil {
+			return err
+		}
+
+		if some = append(some, entry); len(some) < rootsAtOnce {
+			continue
+		}
+		if err := r.forgetRoots(ctx, stage, counting("linked_entries", -int64(len(some))), some); err != nil {
+			return err
+		}
+		some = some[:0]
+	}
+	return r.forgetRoots(ctx, stage, sq.Update("uploads").Set("linked_entries", 0), some)
+}
+
+func (r *Repository) forgetRoots(ctx context.Context, stage Stage, count sq.UpdateBuilder, entries []int64) error {
+	return r.fenced(ctx, "forget unfinished links", stage, count, func(tx *core.Tx) error {
+		return tx.Later(ctx, sq.Delete("roots").Where(r.db.Among("entry", entries)), nil)
+	})
+}
+
+// linkedEntries yields the keys of an upload's entries that have roots.
+func (r *Repository) linkedEntries(ctx context.Context, upload int64) iter.Seq2[int64, error] {
+	type row struct {
+		ID     int64 `db:"id"`
+		Path   Path  `db:"path"`
+		linked bool
+	}
+
+	query := sq.Select("id", "path").From("entries").Where(sq.Eq{"upload": upload}).OrderBy("path")
+	behind := func(last row) sq.Sqlizer { return sq.Gt{"path": last.Path} }
+	rows := core.Pages(query, behind, func(page *[]row, query sq.SelectBuilder) error {
+		if err := r.db.ReadAll(ctx, "read entries", page, query); err != nil {
+			return err
+		}
+
+		ids := make([]int64, len(*page))
+		for i, entry := range *page {
+			ids[i] = entry.ID
+		}
+		linked, err := r.having(ctx, "roots", ids)
+		for i := range *page {
+			(*page)[i].linked = linked[(*page)[i].ID]
+		}
+		return err
+	})
+
+	return func(yield func(int64, error) bool) {
+		for entry, err := range rows {
+			if (err != nil || entry.linked) && !yield(entry.ID, err) {
+				return
+			}
+		}
+	}
+}
