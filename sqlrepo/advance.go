@@ -29,10 +29,14 @@ func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState)
 		return r.leaveRescanning(ctx, stage)
 	}
 
-	update := r.advanced(stage, next).Suffix("RETURNING " + core.ColumnList(schema.UploadFields))
-	advanced, tried := Stage{}, false
+	update, err := r.advancedAndCounted(ctx, stage, next)
+	if err != nil {
+		return Stage{}, err
+	}
+	update = update.Suffix("RETURNING " + core.ColumnList(schema.UploadFields))
 
-	err := r.db.Retry(ctx, fmt.Sprintf("begin %s", next), func() error {
+	advanced, tried := Stage{}, false
+	err = r.db.Retry(ctx, fmt.Sprintf("begin %s", next), func() error {
 		if err := checkAdvance(stage, next); err != nil {
 			return err
 		}
@@ -50,6 +54,18 @@ func (r *Repository) Advance(ctx context.Context, stage Stage, next UploadState)
 	})
 
 	return advanced, err
+}
+
+// advancedAndCounted is the update that ends a stage. If the stage is a scan, the update also sets the tally to what
+// there is. The rows are counted before: the update holds the row of the upload, for which renewals of the lease wait.
+// They are still so many when it runs, since it compares the token under which they were counted, and no other worker
+// adds or deletes any of a scanning upload.
+func (r *Repository) advancedAndCounted(ctx context.Context, stage Stage, next UploadState) (sq.UpdateBuilder, error) {
+	update := r.advanced(stage, next)
+	if checkAdvance(stage, next) != nil || stage.Upload.State != Scanning {
+		return update, ctx.Err()
+	}
+	return r.counted(ctx, update, stage.Upload.ID)
 }
 
 // leaveRescanning reads from the rows which state follows, in the transaction that enters it.
@@ -123,41 +139,4 @@ func (r *Repository) hasAdvanced(ctx context.Context, stage Stage, upload *Uploa
 		return fmt.Errorf("upload %d: %w", stage.Upload.ID, ErrLeaseLost)
 	}
 	return err
-}
-
-// Recounted makes an update set the tally to the counts of the upload's rows.
-func Recounted(update sq.UpdateBuilder, upload int64) sq.UpdateBuilder {
-	shards := func(what string) sq.SelectBuilder {
-		return sq.Select(what).From("shards").Where(sq.Eq{"upload": upload})
-	}
-
-	data := func(states ...ShardState) sq.SelectBuilder {
-		return shards("COUNT(*)").Where(sq.Eq{"kind": DataShard, "state": states})
-	}
-	segments := func(what string, states ...ShardState) sq.SelectBuilder {
-		return sq.Select(what).From("segments").
-			Where(core.Within("shard", shards("id").Where(sq.Eq{"state": states})))
-	}
-
-	begins, bytes := sq.Eq{"file_offset": 0}, "CAST(COALESCE(SUM(length), 0) AS BIGINT)"
-
-	// An entry can share content only with an earlier upload. Without one there is nothing to count.
-	earlier := sq.Select("1").From("uploads AS earlier").Where(
-		"earlier.source = uploads.source AND earlier.id < uploads.id")
-	sharing := sq.Select("COUNT(*)").From("entries").Where(sq.Eq{"upload": upload}).
-		Where(sq.NotEq{"origin": nil})
-	// Nothing waits for shards that are set aside.
-	open := shards("MIN(ordinal)").Where(sq.Eq{"state": ShardPlanned, "set_aside_at": nil})
-
-	return update.
-		Set("found_entries", sq.Select("COUNT(*)").From("entries").Where(sq.Eq{"upload": upload})).
-		Set("shared_entries", sq.ConcatExpr("CASE WHEN EXISTS (", earlier, ") THEN (", sharing, ") ELSE 0 END")).
-		Set("planned_shards", data(ShardPlanned, ShardPacked, ShardEmpty)).
-		Set("settled_shards", data(ShardPacked, ShardEmpty)).
-		Set("planned_files", segments("COUNT(*)", ShardPlanned, ShardPacked, ShardEmpty).Where(begins)).
-		Set("packed_files", segments("COUNT(*)", ShardPacked, ShardEmpty).Where(begins)).
-		Set("planned_bytes", segments(bytes, ShardPlanned, ShardPacked, ShardEmpty)).
-		Set("packed_bytes", segments(bytes, ShardPacked, ShardEmpty)).
-		Set("stage_bytes", segments(bytes, ShardPacked, ShardEmpty)).
-		Set("sealed", sq.ConcatExpr("COALESCE((", open, "), (", shards("MAX(ordinal) + 1"), "), 0)"))
 }

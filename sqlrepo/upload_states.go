@@ -124,7 +124,7 @@ func (r *Repository) entered(stage Stage, from UploadState, next any) sq.UpdateB
 }
 
 // advanced is the update that ends a stage. The lease stays for the next one, except that shards are packed by all, and
-// that nothing is left to do for an Incomplete upload. What a scan has changed is counted again.
+// that nothing is left to do for an Incomplete upload. What a scan has changed is to be counted again besides.
 func (r *Repository) advanced(stage Stage, next UploadState) sq.UpdateBuilder {
 	var state any = next
 	// If nothing is left to pack, the upload goes straight on to Rescanning.
@@ -144,7 +144,7 @@ func (r *Repository) advanced(stage Stage, next UploadState) sq.UpdateBuilder {
 	}
 
 	if stage.Upload.State == Scanning {
-		return Recounted(update, stage.Upload.ID)
+		return update
 	}
 	return update.Set("stage_bytes", sq.Expr("packed_bytes"))
 }
