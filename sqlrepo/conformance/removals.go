@@ -21,6 +21,7 @@ func removals() []test {
 		{"removes what was decided unless that is out of date", removeDecided},
 		{"is done by one at a time", removalClaim},
 		{"spares what later uploads share", removalRuns},
+		{"spares what only uploads far behind share", removalRunsFar},
 		{"deletes entries a few at a time", removalEntries},
 		{"spares what was taken over since it was looked at", removalShared},
 		{"keeps scans from taking over what was removed", removalTaken},
@@ -216,6 +217,33 @@ func removalRuns(f *fixture) {
 	unshared, shared = f.runs(first.Upload.ID)
 	equal(f.t, "unshared by nobody", len(unshared), 1201)
 	equal(f.t, "shared with nobody", len(shared), 0)
+}
+
+// removalRunsFar has entries that only uploads far behind share, one each.
+func removalRunsFar(f *fixture) {
+	source := f.source(f.space())
+	first := f.begin(source)
+	old := f.add(first, file("a", 1), file("b", 1), file("c", 1), file("d", 1), file("e", 1), file("unshared", 1))
+	last := len(old) - 1
+	f.complete(first)
+
+	var sharers []int64
+	for _, at := range []int{3, 1, 4, 0, 2} {
+		stage := f.begin(source)
+		sharers = append(sharers, stage.Upload.ID)
+		f.add(stage, taken(old[at])...)
+		f.add(stage, file("unshared", 1))
+		f.complete(stage)
+	}
+
+	unshared, shared := f.runs(first.Upload.ID, sharers...)
+	equal(f.t, "unshared", unshared, keys(old[last:]))
+	equal(f.t, "shared", shared, keys(old[:last]))
+
+	left, gone, _, err := f.RemoveEntries(f.ctx, f.removed(first), runOf(old...))
+	f.ok(err)
+	equal(f.t, "gone", gone, 1)
+	equal(f.t, "left", left.Shared, keys(old[:last]))
 }
 
 // runOf returns a run of entries that nobody was seen to share.

@@ -28,16 +28,15 @@ const (
 // EntryRuns yields all entries of an upload, divided into those that some other uploads of its source share and
 // those that they do not. An entry that shares another's content has the same path.
 func (r *Remover) EntryRuns(ctx context.Context, upload int64, sharers []int64) iter.Seq2[EntryRun, error] {
-	type row struct {
-		ID   int64        `db:"id"`
-		Path sqlrepo.Path `db:"path"`
-	}
 	return func(yield func(EntryRun, error) bool) {
-		query := sq.Select("id", "path").From("entries").Where(sq.Eq{"upload": upload}).OrderBy("path").
-			Limit(entriesAtOnce)
+		query := sq.Select(ownColumns...).Column(sq.Alias(ownContent, "own")).From("entries").
+			Where(sq.Eq{"upload": upload}).OrderBy("path").Limit(entriesAtOnce)
 
 		for page := query; ; {
-			var rows []row
+			var rows []struct {
+				ownEntry
+				Own bool `db:"own"`
+			}
 			if err := r.db.ReadAll(ctx, "read entries", &rows, page); err != nil {
 				yield(EntryRun{}, err)
 				return
@@ -46,14 +45,17 @@ func (r *Remover) EntryRuns(ctx context.Context, upload int64, sharers []int64) 
 				return
 			}
 
-			ids := make([]int64, len(rows))
-			for i := range rows {
-				ids[i] = rows[i].ID
+			run := EntryRun{First: rows[0].Path, Last: rows[len(rows)-1].Path}
+			var own []ownEntry
+			for _, row := range rows {
+				run.Unshared = append(run.Unshared, row.ID)
+				if row.Own {
+					own = append(own, row.ownEntry)
+				}
 			}
 
-			run := EntryRun{Unshared: ids, First: rows[0].Path, Last: rows[len(rows)-1].Path}
 			err := r.db.Retry(ctx, "look for shared entries", func() (err error) {
-				run, err = tellApart(ctx, r.db.Reader, run, sharers)
+				run, err = tellApart(ctx, r.db.Reader, run, own, sharers)
 				return err
 			})
 			if !yield(run, err) || err != nil {
@@ -64,38 +66,6 @@ func (r *Remover) EntryRuns(ctx context.Context, upload int64, sharers []int64) 
 			page = query.Where(sq.Gt{"path": run.Last})
 		}
 	}
-}
-
-// tellApart finds the unshared entries of a run that uploads with these keys share. It looks among the entries with
-// the same paths, since there is no index by origin.
-func tellApart(ctx context.Context, q core.Queryer, run EntryRun, sharers []int64) (EntryRun, error) {
-	if len(sharers) == 0 || len(run.Unshared) == 0 {
-		return run, ctx.Err()
-	}
-
-	// The index by path finds the candidates, and the bounds of origins leave few of them.
-	lowest, highest := slices.Min(run.Unshared), slices.Max(run.Unshared)
-	query := sq.Select("origin").From("entries").Where(sq.Eq{"upload": sharers}).
-		Where(sq.GtOrEq{"path": run.First}).Where(sq.LtOrEq{"path": run.Last}).
-		Where(sq.GtOrEq{"origin": lowest}).Where(sq.LtOrEq{"origin": highest})
-	var origins []int64
-	if err := q.List(ctx, &origins, query); err != nil {
-		return run, err
-	}
-
-	shared := make(map[int64]struct{}, len(origins))
-	for _, origin := range origins {
-		shared[origin] = struct{}{}
-	}
-	apart := EntryRun{Shared: slices.Clone(run.Shared), First: run.First, Last: run.Last}
-	for _, id := range run.Unshared {
-		if _, ok := shared[id]; ok {
-			apart.Shared = append(apart.Shared, id)
-		} else {
-			apart.Unshared = append(apart.Unshared, id)
-		}
-	}
-	return apart, nil
 }
 
 // SegmentShards returns the keys of the shards that hold segments of the given entries.
@@ -182,16 +152,4 @@ func (r *Remover) DropEntries(ctx context.Context, stage sqlrepo.Stage) error {
 		}
 	}
 	return nil
-}
-
-// tellApartNow is tellApart with the uploads that exist now, while the source is locked. A scan that takes content
-// over meanwhile takes it from a complete upload, which shares the content already; see SaveScan.
-func tellApartNow(ctx context.Context, tx *core.Tx, upload sqlrepo.Upload, run EntryRun) (EntryRun, error) {
-	var sharers []int64
-	err := tx.List(ctx, &sharers, sq.Select("id").From("uploads").Where(sq.Eq{"source": upload.Source}).
-		Where(sq.Gt{"id": upload.ID}).Where(sq.NotEq{"state": sqlrepo.Removed}))
-	if err != nil {
-		return run, err
-	}
-	return tellApart(ctx, tx, run, sharers)
 }
