@@ -71,10 +71,8 @@ func (r *Repository) advancedAndCounted(ctx context.Context, stage Stage, next U
 // leaveRescanning reads from the rows which state follows, in the transaction that enters it.
 func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced Stage, err error) {
 	var changed, failed bool
-	// With this condition the index of entries that are not Ready serves the query.
 	has := func(states ...EntryState) sq.SelectBuilder {
-		rows := sq.Select("1").From("entries").Where("state <> 0").
-			Where(sq.Eq{"upload": stage.Upload.ID, "state": states})
+		rows := sq.Select("1").From("entries").Where(sq.Eq{"upload": stage.Upload.ID}).Where(inStates(states...))
 		return sq.Select().Column(sq.ConcatExpr("EXISTS (", rows, ")"))
 	}
 
@@ -99,7 +97,7 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 
 		// The source was scanned again already, so what still differs has failed.
 		differs := sq.Update("entries").Set("state", Failed).
-			Where("state <> 0").Where(sq.Eq{"upload": stage.Upload.ID, "state": Changed})
+			Where(sq.Eq{"upload": stage.Upload.ID}).Where(inStates(Changed))
 		if err := tx.Later(ctx, differs, nil); err != nil {
 			return err
 		}

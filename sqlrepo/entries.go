@@ -1,6 +1,7 @@
 package sqlrepo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -35,25 +36,69 @@ type EntryFilter struct {
 // Entries yields an upload's entries in canonical order. It reads them page by page: rows that are added or deleted
 // meanwhile may be seen or not, but none is seen twice.
 func (r *Repository) Entries(ctx context.Context, upload int64, filter EntryFilter) iter.Seq2[Entry, error] {
-	query := sq.Select(schema.EntryFields...).From("entries")
-
-	if filter.States != nil {
-		query = query.Where(sq.Eq{"state": filter.States})
-	}
-	if filter.Kinds != nil {
-		query = query.Where(sq.Eq{"kind": filter.Kinds})
-	}
-	if filter.Below != "" {
-		query = query.Where(sq.Gt{"path": filter.Below + "\x00"}).Where(sq.Lt{"path": filter.Below + "\x01"})
-	}
-
-	if filter.Behind != "" {
-		query = query.Where(sq.GtOrEq{"path": filter.Behind + "\x01"})
-	}
-
-	query = query.Where(sq.Eq{"upload": upload}).OrderBy("path")
+	query := filter.narrow(sq.Select(schema.EntryFields...).From("entries").Where(sq.Eq{"upload": upload}))
 	behind := func(last Entry) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	return core.Rows(ctx, r.db, "read entries", query, behind)
+	pages := core.Rows(ctx, r.db, "read entries", query.OrderBy("path"), behind)
+	if !unready(filter.States) {
+		return pages
+	}
+
+	return func(yield func(Entry, error) bool) {
+		few, all, err := r.fewEntries(ctx, query)
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+
+		if !all {
+			pages(yield)
+			return
+		}
+		for _, entry := range few {
+			if !yield(entry, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f EntryFilter) narrow(query sq.SelectBuilder) sq.SelectBuilder {
+	if f.States != nil {
+		query = query.Where(inStates(f.States...))
+	}
+	if f.Kinds != nil {
+		query = query.Where(sq.Eq{"kind": f.Kinds})
+	}
+	if f.Below != "" {
+		query = query.Where(sq.Gt{"path": f.Below + "\x00"}).Where(sq.Lt{"path": f.Below + "\x01"})
+	}
+	if f.Behind != "" {
+		query = query.Where(sq.GtOrEq{"path": f.Behind + "\x01"})
+	}
+	return query
+}
+
+// inStates matches entries in some states. There is an index of those that are not Ready, which an engine uses only if
+// the statement itself says that it asks for no others.
+func inStates(states ...EntryState) sq.Sqlizer {
+	in := sq.Sqlizer(sq.Eq{"state": states})
+	if unready(states) {
+		in = sq.And{sq.Expr("state <> 0"), in}
+	}
+	return in
+}
+
+func unready(states []EntryState) bool { return len(states) > 0 && !slices.Contains(states, Ready) }
+
+// fewAtOnce is up to how many entries are read without their order.
+const fewAtOnce = 8000
+
+// fewEntries reads, in canonical order, the entries that are not Ready, and reports whether it has read all. Mostly
+// they are few among many: an engine that was asked for them in their order would go through all entries by path.
+func (r *Repository) fewEntries(ctx context.Context, query sq.SelectBuilder) (few []Entry, all bool, err error) {
+	err = r.db.ReadAll(ctx, "read entries", &few, query.Limit(fewAtOnce+1))
+	slices.SortFunc(few, func(a, b Entry) int { return cmp.Compare(a.Path, b.Path) })
+	return few, len(few) <= fewAtOnce, err
 }
 
 // ScanBatch is what a scan found out about some entries.

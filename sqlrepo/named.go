@@ -88,12 +88,17 @@ func (n Need) with(keeper, store string) Need {
 }
 
 // lockSpaces keeps shards and indexes from being recorded until the transaction ends. This includes spaces that do
-// not exist yet: adding a space takes a key from the locked counter.
+// not exist yet: adding a space takes a key from the locked counter. The rows of spaces are locked in the order of
+// their keys and not written, since there may be many and the caller may have a single file.
 func lockSpaces(ctx context.Context, tx *core.Tx) error {
-	counter := sq.Update(core.CounterTable).Set("value", sq.Expr("value")).Where(sq.Eq{"name": "spaces"})
-	if err := tx.Later(ctx, counter, nil); err != nil {
-		return err
+	for _, rows := range []sq.SelectBuilder{
+		sq.Select("value").From(core.CounterTable).Where(sq.Eq{"name": "spaces"}),
+		sq.Select("id").From("spaces").OrderBy("id"),
+	} {
+		locked := sq.Select("COUNT(*)").FromSelect(rows.Suffix(tx.DB.RowLock), "locked")
+		if err := tx.LaterRead(ctx, make([]int64, 1), locked, nil); err != nil {
+			return err
+		}
 	}
-	_, err := tx.Exec(ctx, sq.Update("spaces").Set("revision", sq.Expr("revision")))
-	return err
+	return tx.Flush(ctx)
 }

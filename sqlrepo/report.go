@@ -60,7 +60,7 @@ func (r *Repository) LeftOut(ctx context.Context, upload int64) iter.Seq2[Entry,
 func (r *Repository) CountEntries(ctx context.Context, upload int64, state EntryState) (n int64, err error) {
 	err = r.db.ReadOne(ctx, "count entries", &n,
 		sq.Select("COUNT(*)").From("entries").
-			Where(sq.Eq{"upload": upload, "state": state}))
+			Where(sq.Eq{"upload": upload}).Where(inStates(state)))
 	return n, err
 }
 
