@@ -94,3 +94,25 @@ func addFiles(t *testing.T, repo *sqlrepo.Repository, stage sqlrepo.Stage, n int
 	}
 	return batch.Added
 }
+
+// TestAllSpacesAreLockedWithoutBeingWritten asks for the files that are still named, which waits for the seals of all
+// spaces.
+func TestAllSpacesAreLockedWithoutBeingWritten(t *testing.T) {
+	for _, engine := range enginetest.Engines() {
+		t.Run(engine.Name, func(t *testing.T) {
+			var recorder enginetest.Recorder
+			repo := sqlrepo.New(engine.Record(t, &recorder))
+			beginStage(t, repo)
+
+			recorder.Reset()
+			if _, err := repo.StillNamed(t.Context(), "store", []sqlrepo.Digest{{}}); err != nil {
+				t.Fatal(err)
+			}
+			for statement := range recorder.Statements() {
+				if regexp.MustCompile(`^(UPDATE|INSERT INTO) (spaces|counters) SET`).MatchString(statement) {
+					t.Errorf("rows were written: %s", statement)
+				}
+			}
+		})
+	}
+}

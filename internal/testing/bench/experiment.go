@@ -13,8 +13,9 @@ type experiment struct {
 // usual lists the experiments that run unless others are asked for.
 const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync,replica"
 
-func experiments() []experiment {
-	workers, lookups, transfers := newWorkers(), newLookups(), newTransfers()
+// experiments returns all experiments. Those with generated repositories have them of these sizes, in entries.
+func experiments(sizes []int) []experiment {
+	workers, lookups, transfers, scales := newWorkers(), newLookups(), newTransfers(), scales{sizes}
 	return []experiment{
 		{"prepare", 0, measurePrepare},
 		{"roundtrip", 0, newRoundTrips().measure},
@@ -25,5 +26,6 @@ func experiments() []experiment {
 		{"sync", 0, measureSync},
 		{"replica", 0, measureReplica},
 		{"lookup", lookups.room(), lookups.measure},
+		{"scale", scales.room(), scales.measure},
 	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"testing"
@@ -35,7 +36,8 @@ func TestExperimentsMeasureAllThatTheyNameChecksFor(t *testing.T) {
 
 	// Round trips have the one engine that is a server, and piece CIDs and replicas are made on one engine. Every other
 	// check is made on both engines.
-	want := map[string]int{"small": 1 + 1 + 1 + 2 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2}
+	want := map[string]int{"small": 1 + 1 + 1 + 2 + 2 + 2*2 + 2*3, "1000 nodes": 2 * 6, "500 nodes": 2 * 2,
+		fmt.Sprint(leastEntries, " entries"): 0, fmt.Sprint(2*leastEntries, " entries"): 2 * len(scaleQueries())}
 	if !maps.Equal(checks, want) {
 		t.Errorf("checks %v, want %v", checks, want)
 	}

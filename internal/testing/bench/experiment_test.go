@@ -22,6 +22,7 @@ func tinyExperiments() []experiment {
 		{"sync", 0, measureSync},
 		{"replica", 0, measureReplica},
 		{"lookup", 0, lookups{nodes: 1000, shardNodes: 100, digests: 50}.measure},
+		{"scale", 0, scales{[]int{leastEntries, 2 * leastEntries}}.measure},
 	}
 }
 
@@ -63,10 +64,10 @@ func verdict(l line) string {
 
 func TestUsualExperimentsExist(t *testing.T) {
 	var names []string
-	for _, e := range experiments() {
+	for _, e := range experiments(nil) {
 		names = append(names, e.name)
 	}
-	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve sync replica lookup]" {
+	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve sync replica lookup scale]" {
 		t.Errorf("experiments %s", got)
 	}
 }

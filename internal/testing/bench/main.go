@@ -36,6 +36,10 @@
 //   - lookup, which runs only when asked for: 32,768 digests among 10 million nodes, sealed as packing does. Cold
 //     is the first look-up after the server was restarted and the database opened. What the system caches of files
 //     stays, and everything is in memory if the directory is on a tmpfs.
+//   - scale, which also runs only when asked for: the queries that runs make all the time, in generated repositories of
+//     several sizes (see -entries) with ten times as many nodes. All sizes take turns, each on a server of its own, and
+//     the largest is compared with the smallest. With -dir on a disk the database is on that disk, and as much of it in
+//     memory as the system caches.
 package main
 
 import (

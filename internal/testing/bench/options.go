@@ -23,13 +23,15 @@ type options struct {
 
 func parseOptions(args []string, output io.Writer) (options, error) {
 	var o options
-	var experimentNames, corpusNames, engineNames string
+	var experimentNames, corpusNames, engineNames, sizes string
 	var json, markdown bool
 
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.StringVar(&experimentNames, "only", usual,
-		"the experiments to run, with commas between them; there is also lookup")
+		"the experiments to run, with commas between them; there are also lookup and scale")
+	flags.StringVar(&sizes, "entries", "100000,1000000",
+		"the sizes of the repositories of scale, with commas between them, the smallest first")
 	flags.StringVar(&corpusNames, "corpus", "small,big", "the corpora to measure, with commas between them")
 	flags.StringVar(&engineNames, "engine", "sqlite,postgres", "the database engines to measure, with commas between them")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often each program runs on each corpus")
@@ -47,8 +49,12 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	}
 
 	o.format = formatOf(json, markdown)
-	var err error
-	o.experiments, err = choose("experiment", experimentNames, experiments(), func(e experiment) string { return e.name })
+	entries, err := parseSizes(sizes)
+	if err != nil {
+		return o, err
+	}
+	o.experiments, err = choose("experiment", experimentNames, experiments(entries),
+		func(e experiment) string { return e.name })
 	if err != nil {
 		return o, err
 	}
