@@ -73,3 +73,19 @@ func (r *Repository) linkedEntries(ctx context.Context, upload int64) iter.Seq2[
 		}
 	}
 }
+
+// having returns which of the given entries have rows in a table.
+func (r *Repository) having(ctx context.Context, table string, entries []int64) (has map[int64]bool, err error) {
+	if len(entries) == 0 {
+		return nil, ctx.Err()
+	}
+
+	var found []int64
+	err = r.db.ReadAll(ctx, "look which entries are in "+table, &found,
+		r.db.Probe(sq.Select(table+".entry").Distinct(), table, "entry", entries))
+	has = make(map[int64]bool, len(found))
+	for _, id := range found {
+		has[id] = true
+	}
+	return has, err
+}

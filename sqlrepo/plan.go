@@ -28,8 +28,6 @@ type PlanFile struct {
 	ID   int64 `db:"id"`
 	Path Path  `db:"path"`
 	Size int64 `db:"size"`
-
-	planned bool
 }
 
 var planFileColumns = []string{"id", "path", "size"}
@@ -105,56 +103,18 @@ func (r *Repository) lastSegment(ctx context.Context, upload int64) (last Segmen
 func (r *Repository) Unplanned(ctx context.Context, upload int64, tail PlanTail) iter.Seq2[PlanFile, error] {
 	query := sq.Select(planFileColumns...).From("entries").OrderBy("path").
 		Where(sq.Eq{"upload": upload, "kind": File, "state": []EntryState{Ready, Rescanned}, "origin": nil})
+	if tail.NextOrdinal > 0 {
+		query = query.Where(sq.ConcatExpr("COALESCE((", planned, "), 0) <> entries.id"))
+	}
+
 	behind := func(last PlanFile) sq.Sqlizer { return sq.Gt{"path": last.Path} }
-	if tail.NextOrdinal == 0 {
-		return core.Rows(ctx, r.db, "read files to plan", query, behind)
-	}
-
-	files := core.Pages(query, behind, func(page *[]PlanFile, query sq.SelectBuilder) error {
-		if err := r.db.ReadAll(ctx, "read files to plan", page, query); err != nil {
-			return err
-		}
-		return r.markPlanned(ctx, *page)
-	})
-	return func(yield func(PlanFile, error) bool) {
-		for file, err := range files {
-			if !file.planned && !yield(file, err) {
-				return
-			}
-		}
-	}
+	return core.Rows(ctx, r.db, "read files to plan", query, behind)
 }
 
-// markPlanned finds the files of a page that have segments. That is not part of the query of files: an engine takes
-// the many planned ones for a reason to read all files and all segments for each page.
-func (r *Repository) markPlanned(ctx context.Context, page []PlanFile) error {
-	ids := make([]int64, len(page))
-	for i := range page {
-		ids[i] = page[i].ID
-	}
-
-	planned, err := r.having(ctx, "segments", ids)
-	for i := range page {
-		page[i].planned = planned[page[i].ID]
-	}
-	return err
-}
-
-// having returns which of the given entries have rows in a table.
-func (r *Repository) having(ctx context.Context, table string, entries []int64) (has map[int64]bool, err error) {
-	if len(entries) == 0 {
-		return nil, ctx.Err()
-	}
-
-	var found []int64
-	err = r.db.ReadAll(ctx, "look which entries are in "+table, &found,
-		r.db.Probe(sq.Select(table+".entry").Distinct(), table, "entry", entries))
-	has = make(map[int64]bool, len(found))
-	for _, id := range found {
-		has[id] = true
-	}
-	return has, err
-}
+// planned is the key of an entry that has segments. It is compared with the key itself, which looks odd for a reason:
+// with NOT EXISTS, or IS NULL, PostgreSQL expects to find few files, and reads all files and all segments for each page
+// of them. This way it expects to find many, reads files in their order, and looks each up in the index of segments.
+var planned = sq.Select("MIN(segments.entry)").From("segments").Where("segments.entry = entries.id")
 
 // SavePlan adds planned shards, in the order of their ordinals, in one transaction. Segments get the keys of their
 // shards.

@@ -21,7 +21,9 @@ type generated struct {
 	space   int64
 	first   sqlrepo.Upload
 	packing sqlrepo.Upload
-	sharers []int64
+	// unplanned is how many files of packing are not planned.
+	unplanned int
+	sharers   []int64
 	// sample has digests of nodes from all shards, and then as many of none.
 	sample []sqlrepo.Digest
 	random digests
@@ -249,7 +251,14 @@ func (g *generated) link(ctx context.Context, stage sqlrepo.Stage, n int) error 
 	return nil
 }
 
-// fillPacking makes an upload with shards that wait to be packed, and a few entries that failed.
+// directories returns how many of the entries of an upload are directories, of those from one to another.
+func directories(from, to int) int {
+	below := func(n int) int { return (n + inDirectory - 1) / inDirectory }
+	return below(to) - below(from)
+}
+
+// fillPacking makes an upload with shards that wait to be packed, a few entries that failed, and a tenth that is not
+// planned yet.
 func (g *generated) fillPacking(ctx context.Context, n int) error {
 	stage, err := g.begin(ctx, "packing")
 	if err != nil {
@@ -266,7 +275,9 @@ func (g *generated) fillPacking(ctx context.Context, n int) error {
 	}
 
 	before := int64(n) * (uploads - 1)
-	plan := cutEvenly(n, n/openSegments)
+	planned := n / 10 * 9
+	g.unplanned = n - planned - directories(planned, n)
+	plan := cutEvenly(planned, planned/openSegments)
 	for _, planned := range plan {
 		for i := range planned.Segments {
 			planned.Segments[i].Entry += before
