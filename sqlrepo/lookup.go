@@ -22,7 +22,7 @@ type Place struct {
 // digests and these columns.
 //
 // Nodes and shards are joined here, not by the engine: PostgreSQL takes a small table of shards for a reason to read
-// all of that table for each node. The caller compares the revision of the space if the answer has to be true for longer.
+// all of that table for each node. A caller for whom the answer has to stay true compares the revision of the space.
 func (r *Repository) placesIn(ctx context.Context, shards sq.SelectBuilder, digests []Digest,
 	columns ...string) (places []Place, err error) {
 	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
