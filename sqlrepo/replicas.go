@@ -46,7 +46,8 @@ func (r *Repository) SetReplica(ctx context.Context, store, origin string) error
 	})
 }
 
-// EndReplica ends what SetReplica began. The copies stay. It returns ErrNotFound if the store is no replica of that one.
+// EndReplica ends what SetReplica began. The copies stay. It returns ErrNotFound if the store is no replica of the
+// other one.
 func (r *Repository) EndReplica(ctx context.Context, store, origin string) error {
 	return r.db.Transact(ctx, "end a replica", func(tx *core.Tx) error {
 		return tx.Later(ctx, sq.Delete("replicas").Where(sq.Eq{"store": store, "origin": origin}),
