@@ -85,10 +85,10 @@ func restoring(cfg *config.Config, file string) string {
 		usual, found := dialect.DefaultURL(engine, cfg.Repo.DataDir)
 		if found && usual == cfg.Repo.DatabaseURL {
 			place := strings.TrimSuffix(file, filepath.Ext(file)) + "-restored"
-			return fmt.Sprintf("guppy restore %s --data-dir %s", shellQuoted(file), shellQuoted(place))
+			return fmt.Sprintf(toRun+"restore %s --data-dir %s", shellQuoted(file), shellQuoted(place))
 		}
 	}
-	return "guppy backup --check " + shellQuoted(file)
+	return toRun + "backup --check " + shellQuoted(file)
 }
 
 // openToBackUp opens the database of repo.read_url, or the configured one past a pooler.
@@ -164,7 +164,7 @@ func (a *app) restore(cmd *cobra.Command, file string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 
 	target := sqlrepo.New(db, sqlrepo.WithRetryFor(cfg.Repo.RetryFor))
-	return a.showTransfer(ctx, file, db.Describe(), "guppy check",
+	return a.showTransfer(ctx, file, db.Describe(), toRun+"check",
 		func(progress copying.Progress) (copying.Content, error) {
 			return archive.Restore(ctx, target, progress)
 		})

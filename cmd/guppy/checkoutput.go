@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/guppy-prep/guppy/internal/progress"
@@ -119,8 +120,10 @@ func (o *checkOutput) end(summary check.Summary, failed error) error {
 	if failed != nil || o.silent() {
 		return nil
 	}
-	o.unfinished.text(o.app.stdout)
-	_, err := fmt.Fprintln(o.app.stdout, checkText(summary))
+	err := o.app.write(func(w io.Writer) {
+		o.unfinished.text(w)
+		fmt.Fprintln(w, checkText(summary))
+	})
 	return err
 }
 

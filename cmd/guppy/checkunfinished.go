@@ -57,7 +57,7 @@ func (v *unfinishedView) text(w io.Writer) {
 		return
 	}
 
-	fmt.Fprintln(w, "not done yet, as guppy status shows it:")
+	fmt.Fprintln(w, "not done yet, as "+toRun+"status shows it:")
 	for i := range v.Uploads {
 		v.Uploads[i].text(w)
 	}

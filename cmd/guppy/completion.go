@@ -16,7 +16,7 @@ from the repository whenever the shell asks for them.
 
 bash needs the package bash-completion. Load the script from the file that your
 shell reads when it starts, or save it where the shell looks for completions, as
-in the examples. For PowerShell, put this line into the file that $PROFILE names:
+in the examples. For PowerShell, put this line into the file $PROFILE:
   guppy completion powershell | Out-String | Invoke-Expression`
 
 func (a *app) completionCommand() *cobra.Command {

@@ -429,7 +429,7 @@ func (v *gcView) strayText(w io.Writer) {
 		case v.straysRemoved:
 			fmt.Fprintf(w, "removed %s, %s, that %s\n", plural(found.Files, "file"), bytes, found.what)
 		default:
-			fmt.Fprintf(w, "%s of the store, %s, that %s: guppy gc --strays --yes removes such files%s\n",
+			fmt.Fprintf(w, "%s of the store, %s, that %s: "+toRun+"gc --strays --yes removes such files%s\n",
 				plural(found.Files, "file"), bytes, found.what, found.unless)
 		}
 	}

@@ -110,7 +110,7 @@ func (v leftoverView) text(w io.Writer, dryRun bool) {
 	case v.Removed:
 		line = "removed " + line
 	case v.Kind == migrationCopy:
-		line += ": guppy gc --migration-copies --yes removes it"
+		line += ": " + toRun + "gc --migration-copies --yes removes it"
 	case dryRun:
 		line = "found " + line
 	default:

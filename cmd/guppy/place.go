@@ -31,35 +31,58 @@ func (a *app) here(without ...string) string {
 	return flags.String()
 }
 
-// placed returns a text in which each command of guppy has the flags of here. They stand behind the names of the
-// command, since nobody can tell where its arguments end and a sentence goes on. A command that says by itself where
-// its repository is stays as it is.
+// toRun begins a command in a result. Its first byte marks the command, so that what users have named is not taken for
+// one: names are printed without such bytes.
+const toRun = "\x00" + program
+
+// placedResult returns a result in which each command that begins with toRun has the flags of here.
+func (a *app) placedResult(text string) string {
+	var out strings.Builder
+	before, rest, found := strings.Cut(text, toRun)
+	out.WriteString(before)
+	for found {
+		before, rest, found = strings.Cut(rest, toRun)
+		out.WriteString(program + a.placedCommand(before))
+	}
+	return out.String()
+}
+
+// placed returns a message in which each command of guppy has the flags of here.
 func (a *app) placed(text string) string {
+	text = unmarked(text)
+	var out strings.Builder
+	for begin := commandStart(text); begin >= 0; begin = commandStart(text) {
+		out.WriteString(text[:begin])
+		text = text[begin:]
+
+		end := len(text)
+		if next := commandStart(text); next >= 0 {
+			end = next - len(program)
+		}
+		out.WriteString(a.placedCommand(text[:end]))
+		text = text[end:]
+	}
+	return out.String() + text
+}
+
+// unmarked returns a text without the marks of commands.
+func unmarked(text string) string { return strings.ReplaceAll(text, toRun, program) }
+
+// placedCommand returns a text that begins behind the name of the program, with the flags of here. They stand behind
+// the names of the command, since nobody can tell where its arguments end and a sentence goes on. A command that says by
+// itself where its repository is stays as it is.
+func (a *app) placedCommand(text string) string {
 	here := a.here()
 	if here == "" || a.root == nil {
 		return text
 	}
-
-	var out strings.Builder
-	for {
-		begin := commandStart(text)
-		if begin < 0 {
-			return out.String() + text
-		}
-		end := begin + commandLength(a.root, text[begin:])
-		out.WriteString(text[:end])
-		text = text[end:]
-
-		own := text
-		if next := commandStart(text); next >= 0 {
-			own = text[:next]
-		}
-		own, _, _ = strings.Cut(own, "\n")
-		says := func(flag string) bool { return strings.Contains(own, " "+flag) }
-		if end > begin && !slices.ContainsFunc(placeFlags, says) {
-			out.WriteString(here)
-		}
+	end := commandLength(a.root, text)
+	own, _, _ := strings.Cut(text[end:], "\n")
+	says := func(flag string) bool { return strings.Contains(own, " "+flag) }
+	if end == 0 || slices.ContainsFunc(placeFlags, says) {
+		return text
 	}
+	return text[:end] + here + text[end:]
 }
 
 // program is how commands begin in what guppy prints.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -38,5 +40,19 @@ func TestCommandsAreToldWhereTheRepositoryIs(t *testing.T) {
 		if got := a.placed(test.text); got != test.text {
 			t.Errorf("%q becomes %q without a place", test.text, got)
 		}
+	}
+}
+
+// TestNamesInResultsStay prints a result with a name that looks like a command.
+func TestNamesInResultsStay(t *testing.T) {
+	var out strings.Builder
+	a := newApp([]string{"status", "--data-dir", "d"}, nil, &out, os.Stderr)
+	a.root = a.rootCommand()
+	noError(t, a.print(nil, func(w io.Writer) {
+		fmt.Fprintf(w, "source  /mnt/the guppy ls\nnext    %sls 1/a or %[1]sgc --yes of guppy ls\n", toRun)
+	}))
+	want := "source  /mnt/the guppy ls\nnext    guppy ls --data-dir d 1/a or guppy gc --data-dir d --yes of guppy ls\n"
+	if out.String() != want {
+		t.Errorf("printed %q", &out)
 	}
 }

@@ -22,9 +22,14 @@ func (a *app) print(result any, text func(io.Writer)) error {
 		return nil
 	}
 
+	return a.write(text)
+}
+
+// write writes a text whose commands begin with toRun to standard output.
+func (a *app) write(text func(io.Writer)) error {
 	out := sheet{width: a.width()}
 	text(&out)
-	_, err := a.colored().Write([]byte(a.placed(out.String())))
+	_, err := a.colored().Write([]byte(a.placedResult(out.String())))
 	return err
 }
 
@@ -32,6 +37,10 @@ func (a *app) print(result any, text func(io.Writer)) error {
 // and with --quiet nobody wants to know.
 func (a *app) sayAside(text string) error {
 	if a.json || a.voice.quiet {
+		return nil
+	}
+	if a.logsJSON.Load() { // each line is an object
+		a.log.Info(text)
 		return nil
 	}
 	_, err := fmt.Fprintln(a.screen, a.placed(text))

@@ -43,8 +43,6 @@ type report struct {
 	tagged bool
 	// newKey is the file with the key of the space if this run has added the space.
 	newKey string
-	// here ends commands, see app.here.
-	here string
 }
 
 func newReport(ctx context.Context, repo *repository, job pipeline.Job, result pipeline.Result, before packedContent,
@@ -139,7 +137,7 @@ func (r *report) text(w io.Writer) {
 	facts.Add("store", "%s", printable(r.store))
 	list := ""
 	if len(r.Shards) > 0 {
-		list = fmt.Sprintf(": guppy shard ls %d%s lists them", r.Upload, r.here)
+		list = fmt.Sprintf(": "+toRun+"shard ls %d lists them", r.Upload)
 	}
 	facts.Add("shards", "%d, %s%s", len(r.Shards), progress.Bytes(r.shardBytes), list)
 	replicasText(facts, r.Replicas)
@@ -179,7 +177,7 @@ func (r *report) leftOutText(facts *display.Facts) {
 		facts.Below("%s: %s", printable(skipped.Path), oneLine(skipped.Reason))
 	}
 	if n := len(r.Skipped); n > listed {
-		facts.Below("%s", more(n, fmt.Sprintf("guppy upload show %d%s", r.Upload, r.here)))
+		facts.Below("%s", more(n, fmt.Sprintf(toRun+"upload show %d", r.Upload)))
 	}
 }
 
@@ -187,11 +185,11 @@ func (r *report) leftOutText(facts *display.Facts) {
 func (r *report) next() string {
 	switch {
 	case r.State == incomplete:
-		return continuing(r.Space, r.source.Name, "") + r.here + " tries again what could not be prepared"
+		return continuing(toRun, r.Space, r.source.Name, "") + " tries again what could not be prepared"
 	case r.replicasLack():
-		return "guppy worker --exit-when-idle" + r.here + " sends to replicas what they lack"
+		return toRun + "worker --exit-when-idle sends to replicas what they lack"
 	}
-	return "guppy ls " + r.RootCID + r.here
+	return toRun + "ls " + r.RootCID
 }
 
 func (r *report) replicasLack() bool {

@@ -12,7 +12,7 @@ import (
 // reportsText prints the reports of several sources of a space, of which some may have failed: a line for each report,
 // the details of those that are not complete, and the totals. A report that stands alone is printed as prepare does.
 // Commands end with here.
-func reportsText(w io.Writer, space sqlrepo.Space, reports []*report, failed int, here string) {
+func reportsText(w io.Writer, space sqlrepo.Space, reports []*report, failed int) {
 	if len(reports) == 1 && failed == 0 {
 		reports[0].text(w)
 		return
@@ -40,13 +40,13 @@ func reportsText(w io.Writer, space sqlrepo.Space, reports []*report, failed int
 		}
 	}
 	fmt.Fprintln(w)
-	totals(space, reports, failed, here).Write(w)
+	totals(space, reports, failed).Write(w)
 }
 
 // finished reports whether nothing is left to do for the upload.
 func (r *report) finished() bool { return r.State != incomplete && !r.replicasLack() }
 
-func totals(space sqlrepo.Space, reports []*report, failed int, here string) *display.Facts {
+func totals(space sqlrepo.Space, reports []*report, failed int) *display.Facts {
 	var sum report
 	shards, complete := 0, 0
 	for _, r := range reports {
@@ -74,9 +74,9 @@ func totals(space sqlrepo.Space, reports []*report, failed int, here string) *di
 		sum.Seconds)
 	facts.Add("shards", "%d, %s", shards, progress.Bytes(sum.shardBytes))
 
-	next := "guppy upload ls" + here + " " + arguments(space.Name)
+	next := toRun + "upload ls " + arguments(space.Name)
 	if failed > 0 || complete < len(reports) {
-		next = "guppy upload" + here + " " + arguments(space.Name) + " tries again what is not complete"
+		next = toRun + "upload " + arguments(space.Name) + " tries again what is not complete"
 	}
 	facts.Add("next", "%s", next)
 	return facts

@@ -112,7 +112,7 @@ func (a *app) runKnown(ctx context.Context, cfg *config.Config, repo *repository
 
 	summary, err := newReport(ctx, repo, job, result, before, time.Since(started))
 	if err == nil {
-		summary.here, summary.newKey = a.here(), a.newKey
+		summary.newKey = a.newKey
 		err = a.addSent(ctx, repo, job, summary, left)
 	}
 	if err == nil && !result.Unchanged && cfg.ByFlag("prepare.piece_cid") && result.Upload.PieceCID {

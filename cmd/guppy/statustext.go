@@ -61,11 +61,11 @@ func (v *replicaStatus) text(w io.Writer) {
 func (v *replicaStatus) next() string {
 	switch {
 	case len(v.SetAside) > 0:
-		return "guppy check --read-data --repair --yes mends the store that has it; the next run sends it"
+		return toRun + "check --read-data --repair --yes mends the store that has it; the next run sends it"
 	case v.Files > 0 && v.Space == "":
-		return fmt.Sprintf("guppy store sync %s %s sends it", v.Of, v.Replica)
+		return fmt.Sprintf(toRun+"store sync %s %s sends it", v.Of, v.Replica)
 	case v.Files > 0 && len(v.Workers) == 0:
-		return "nobody sends it: guppy worker --exit-when-idle does, and the next run of the space"
+		return "nobody sends it: " + toRun + "worker --exit-when-idle does, and the next run of the space"
 	}
 	return ""
 }
@@ -121,11 +121,11 @@ func (v *workStatus) retry(work failedWork) string {
 func (v *uploadStatus) next() string {
 	switch {
 	case v.State == sqlrepo.Removed.String():
-		return "it was removed; guppy gc --yes deletes what no other upload needs"
+		return "it was removed; " + toRun + "gc --yes deletes what no other upload needs"
 	case v.State == sqlrepo.Incomplete.String():
 		return fmt.Sprintf("some entries could not be prepared: %s tries again", v.again())
 	case !v.Ended && !v.atWork() && len(v.Retries) == 0:
-		return fmt.Sprintf("nobody is at work on it: guppy worker or %s continues it", v.again())
+		return fmt.Sprintf("nobody is at work on it: "+toRun+"worker or %s continues it", v.again())
 	case v.stopped:
 		return fmt.Sprintf("nothing goes on after that: %s tries again what was set aside", v.again())
 	case v.stuck:
@@ -176,7 +176,7 @@ func (v *uploadStatus) fraction() (fraction float64, known bool) {
 func (s *workerStatus) text(w io.Writer, v *workStatus, stage string) {
 	fmt.Fprintf(w, "  %s, process %s: %s", printable(s.Host), s.pid(), s.Work)
 	if s.Gone {
-		fmt.Fprintf(w, ", but the process has ended: guppy upload on this host takes over at once\n")
+		fmt.Fprintf(w, ", but the process has ended: "+toRun+"upload on this host takes over at once\n")
 		return
 	}
 	if s.LeaseEnded {
@@ -201,14 +201,15 @@ func (s *workerStatus) pid() string {
 
 // again returns the command that continues the upload. A removed source has to be taken back in before.
 func (v *uploadStatus) again() string {
-	return continuing(v.Space, v.Source, v.removedFrom)
+	return continuing(toRun, v.Space, v.Source, v.removedFrom)
 }
 
 // continuing returns the command that continues an upload of a source, which was removed from a path unless that is "".
-func continuing(space, source, removedFrom string) string {
-	command := "guppy upload " + arguments(space, source)
+func continuing(begin, space, source, removedFrom string) string {
+	command := begin + "upload " + arguments(space, source)
 	if removedFrom != "" {
-		command = fmt.Sprintf("guppy source add --name %s %s && %s", shellQuoted(source), arguments(space, removedFrom), command)
+		command = fmt.Sprintf("%ssource add --name %s %s && %s", begin, shellQuoted(source), arguments(space, removedFrom),
+			command)
 	}
 	return command
 }
@@ -228,7 +229,7 @@ func continuingUpload(ctx context.Context, repo *repository, upload sqlrepo.Uplo
 	if !source.RemovedAt.IsZero() {
 		removedFrom = string(source.Path)
 	}
-	return continuing(space.Name, source.Name, removedFrom), nil
+	return continuing(program, space.Name, source.Name, removedFrom), nil
 }
 
 // when describes when failed work is tried again.

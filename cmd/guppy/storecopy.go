@@ -135,7 +135,7 @@ func (a *app) copyStore(ctx context.Context, cfg *config.Config, stores *known.S
 	view.Finished = err == nil
 	next := ""
 	if stores != nil && view.Finished {
-		view.known, next = nameIn(ctx, stores, source), "guppy store check "+shellQuoted(to)
+		view.known, next = nameIn(ctx, stores, source), toRun+"store check "+shellQuoted(to)
 	}
 
 	return errors.Join(a.printWithNext(view, view.text, next), err)
@@ -203,6 +203,6 @@ func (v *storeCopyView) text(w io.Writer) {
 		fmt.Fprintln(w, "the copy is complete and has the same identity")
 	}
 	if v.known != "" {
-		fmt.Fprintf(w, "if it takes the place of the other, run: guppy store set %s %s\n", v.known, shellQuoted(v.To))
+		fmt.Fprintf(w, "if it takes the place of the other, run: "+toRun+"store set %s %s\n", v.known, shellQuoted(v.To))
 	}
 }

@@ -165,7 +165,7 @@ func (a *app) syncStore(ctx context.Context, cfg *config.Config, repo *repositor
 	}
 	next := ""
 	if view.Finished {
-		next = "guppy check --replicas"
+		next = toRun + "check --replicas"
 	}
 	return errors.Join(a.printWithNext(view, view.text, next), err)
 }

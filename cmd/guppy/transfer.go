@@ -123,11 +123,11 @@ func (a *app) transfer(ctx context.Context, cfg *config.Config, fromURL, toURL s
 func (a *app) checking(url string) string {
 	switch {
 	case url == "":
-		return "guppy check"
+		return toRun + "check"
 	case dialect.HoldsPassword(dialect.Secret(url)):
 		return ""
 	}
-	return "guppy check" + a.here("--database-type", "--database-url") + " --database-url " + shellQuoted(url)
+	return toRun + "check" + a.here("--database-type", "--database-url") + " --database-url " + shellQuoted(url)
 }
 
 // openSource opens a database that must exist and have the schema that this program needs.

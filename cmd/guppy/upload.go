@@ -80,7 +80,7 @@ func (a *app) upload(ctx context.Context, cfg *config.Config, repo *repository, 
 	}
 
 	err = a.print(reportsView{reports}, func(w io.Writer) {
-		reportsText(w, space, reports, failed, a.here())
+		reportsText(w, space, reports, failed)
 	})
 
 	return errors.Join(err, incomplete)

@@ -76,7 +76,7 @@ func (a *app) watchLive(ctx context.Context, repo *repository, upload *int64, ou
 	watcher := &watcher{
 		sampler: newStatusSampler(sqlrepo.New(repo.db, sqlrepo.WithRetryFor(liveRetryFor)), upload),
 		changed: make(chan struct{}, 1),
-		seen:    watched{place: a.placed},
+		seen:    watched{place: a.placedResult},
 	}
 
 	watcher.sampler.standby = repo.standby

@@ -104,6 +104,7 @@ func (p *page) add(indent int, style func(string) string, text string) {
 	if p.place != nil {
 		text = p.place(text)
 	}
+	text = unmarked(text)
 	for _, line := range display.Wrap(text, p.width, indent) {
 		if style != nil {
 			line = style(line)

@@ -78,7 +78,7 @@ func (v *workerView) text(w io.Writer) {
 
 	left := "nothing"
 	if v.Unfinished > 0 {
-		left = display.Warning(plural(v.Unfinished, "upload")+" not complete") + ": guppy status shows why"
+		left = display.Warning(plural(v.Unfinished, "upload")+" not complete") + ": " + toRun + "status shows why"
 	}
 	facts.Add("left", "%s", left)
 	replicasText(facts, v.Replicas)
