@@ -128,6 +128,30 @@ func pointedTo(t reflect.Type) reflect.Type {
 	return t
 }
 
+// TestJSONHasNoNull prints an empty object of each kind: its lists are [], because a program that reads the output does
+// not expect anything else.
+func TestJSONHasNoNull(t *testing.T) {
+	for _, typ := range jsonTypes() {
+		for _, value := range []reflect.Value{reflect.New(typ), reflect.New(typ).Elem()} {
+			encoded, err := marshalJSON(value.Interface())
+			noError(t, err)
+			if bytes.Contains(encoded, []byte("null")) {
+				t.Errorf("%s: %s", typ, encoded)
+			}
+		}
+	}
+
+	// The lists of embedded objects and of elements count as well.
+	view := removedView{Removals: []removalView{{}}, prunedView: &prunedView{Uploads: []prunedUpload{{}}}}
+	encoded, err := marshalJSON(view)
+	noError(t, err)
+	for _, want := range []string{`"kept_files":[]`, `"upload_numbers":[]`, `"tags":[]`, `"reasons":[]`} {
+		if !bytes.Contains(encoded, []byte(want)) {
+			t.Errorf("%s is not in %s", want, encoded)
+		}
+	}
+}
+
 // jsonSeen names the variable that says in which file the commands are recorded whose output was compared.
 const jsonSeen = "GUPPY_TEST_JSON_SEEN"
 

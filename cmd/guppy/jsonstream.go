@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 )
 
 // jsonSchema is the version of what --json prints. It is raised when a field gets another meaning, another type or
@@ -26,13 +27,47 @@ func encodeJSON(value any) ([]byte, error) {
 	return bytes.TrimSuffix(members, []byte("}")), nil
 }
 
-// marshalJSON leaves <, > and & as they are, because the output is not for HTML.
+// marshalJSON encodes a value. A list without elements is [], never null. The characters <, > and & stay as they are,
+// because the output is not for HTML.
 func marshalJSON(value any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(value)
+	err := encoder.Encode(withLists(value))
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
+}
+
+// withLists returns a value in which no list is nil. Objects that the value points to are changed in place.
+func withLists(value any) any {
+	if value == nil {
+		return nil
+	}
+	held := reflect.New(reflect.TypeOf(value)).Elem()
+	held.Set(reflect.ValueOf(value))
+	makeLists(held)
+	return held.Interface()
+}
+
+func makeLists(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			makeLists(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if field := v.Field(i); field.CanSet() || v.Type().Field(i).Anonymous {
+				makeLists(field)
+			}
+		}
+	case reflect.Slice:
+		if v.IsNil() && v.CanSet() {
+			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+		}
+		for i := range v.Len() {
+			makeLists(v.Index(i))
+		}
+	}
 }
 
 // writeJSON writes a struct as one JSON object in a line, with the version of the output before its fields.
