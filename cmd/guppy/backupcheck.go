@@ -17,7 +17,7 @@ type backupCheckView struct {
 	Whole   *bool          `json:"whole,omitempty"`          // whether it is intact; absent if that is unknown
 	Version uint           `json:"schema_version,omitempty"` // version of its schema
 	Tables  []tableContent `json:"tables"`                   // what it has, as it records that itself
-	Error   string         `json:"error,omitempty"`          // what is wrong
+	Reason  string         `json:"reason,omitempty"`         // what is wrong
 }
 
 // checkBackup reads a backup and prints whether it is whole. It needs no repository.
@@ -43,7 +43,7 @@ func newBackupCheckView(file string, manifest dialect.Manifest, err error) *back
 		view.Whole = &whole
 	}
 	if err != nil {
-		view.Error = err.Error()
+		view.Reason = err.Error()
 	}
 	return view
 }

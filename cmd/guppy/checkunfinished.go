@@ -46,9 +46,9 @@ func findUnfinished(ctx context.Context, repo *repository, upload *int64, replic
 // text prints what is not done yet, if there is anything.
 func (v *unfinishedView) text(w io.Writer) {
 	var behind []storeStatus
-	for _, store := range v.status.stores {
+	for _, store := range v.status.Stores {
 		if slices.ContainsFunc(v.Replicas, func(replica replicaStatus) bool {
-			return replica.Replica == store.name && replica.Files > 0
+			return replica.Replica == store.Store && replica.Files > 0
 		}) {
 			behind = append(behind, store)
 		}

@@ -17,7 +17,7 @@ type dbInfoView struct {
 	Location string `json:"location"`       // where the database is, without a password
 	schemaVersions
 	Bytes         int64         `json:"bytes"`                     // size of the database
-	FreeBytes     int64         `json:"free_bytes"`                // part of it that is unused
+	UnusedBytes   int64         `json:"unused_bytes"`              // part of it that is unused
 	LogBytes      int64         `json:"log_bytes"`                 // size of the write-ahead log, if it is a file
 	Filesystem    string        `json:"filesystem,omitempty"`      // type of the file system of the database file
 	Tables        []tableView   `json:"tables"`                    // the largest first
@@ -40,21 +40,21 @@ type tableView struct {
 
 // tableIndexView is an index of the database over a table.
 type tableIndexView struct {
-	Name  string `json:"name"`  // name of the index
-	Bytes int64  `json:"bytes"` // size of the index
+	Name  string `json:"table_index"` // name of the index
+	Bytes int64  `json:"bytes"`       // size of the index
 }
 
 // warningView is something about the database that should be changed.
 type warningView struct {
 	Code string `json:"code"`   // kind of warning, the same from one version to the next
-	Text string `json:"detail"` // what should be changed, and why
+	Text string `json:"reason"` // what should be changed, and why
 }
 
 func newDBInfoView(db *dialect.DB, status migrate.Status, info dialect.Info) *dbInfoView {
 	v := &dbInfoView{
 		Engine: db.Name, Version: info.Version, Location: db.Location(),
 		schemaVersions: schemaVersions{status.Current, status.Required, status.Dirty},
-		Bytes:          info.Size, FreeBytes: info.Free, LogBytes: info.Log, Filesystem: info.Filesystem,
+		Bytes:          info.Size, UnusedBytes: info.Free, LogBytes: info.Log, Filesystem: info.Filesystem,
 		Tables: []tableView{}, Settings: []settingView{}, Warnings: []warningView{},
 		title: db.Title,
 	}
@@ -123,8 +123,8 @@ func (v *dbInfoView) text(w io.Writer) {
 	}
 
 	fmt.Fprintf(w, "\nsize        %s", progress.Bytes(v.Bytes))
-	if v.FreeBytes > 0 {
-		fmt.Fprintf(w, ", %s of it unused", progress.Bytes(v.FreeBytes))
+	if v.UnusedBytes > 0 {
+		fmt.Fprintf(w, ", %s of it unused", progress.Bytes(v.UnusedBytes))
 	}
 	if v.LogBytes > 0 {
 		fmt.Fprintf(w, ", plus %s of log (WAL)", progress.Bytes(v.LogBytes))

@@ -22,14 +22,20 @@ import (
 
 // dryRun is the work ahead of a run, as prepare --dry-run prints it.
 type dryRun struct {
-	Read      fileCount  `json:"read"`           // files that are new, changed, or left unread by an unfinished upload
-	New       fileCount  `json:"new"`            // files that are new
-	Changed   fileCount  `json:"changed"`        // files that have changed
-	Unread    fileCount  `json:"unread"`         // files that an unfinished upload has left unread
-	Unchanged fileCount  `json:"unchanged"`      // files that have not changed
-	Gone      int64      `json:"gone_count"`     // number of entries that are gone
-	LeftOut   int64      `json:"left_out_count"` // number of entries that would be left out
-	Entries   []dryEntry `json:"entries"`        // entries that are not unchanged
+	DryRun         bool       `json:"dry_run"`              // true: nothing was changed
+	ReadFiles      int64      `json:"read_file_count"`      // files to read: those that are new, changed or unread
+	ReadBytes      int64      `json:"read_bytes"`           // their length
+	NewFiles       int64      `json:"new_file_count"`       // files that are new
+	NewBytes       int64      `json:"new_bytes"`            // their length
+	ChangedFiles   int64      `json:"changed_file_count"`   // files that have changed
+	ChangedBytes   int64      `json:"changed_bytes"`        // their length
+	UnreadFiles    int64      `json:"unread_file_count"`    // files that an unfinished upload has left unread
+	UnreadBytes    int64      `json:"unread_bytes"`         // their length
+	UnchangedFiles int64      `json:"unchanged_file_count"` // files that have not changed
+	UnchangedBytes int64      `json:"unchanged_bytes"`      // their length
+	Gone           int64      `json:"gone_count"`           // number of entries that are gone
+	LeftOut        int64      `json:"left_out_count"`       // number of entries that would be left out
+	Entries        []dryEntry `json:"entries"`              // entries that are not unchanged
 
 	// run is the command that does the work.
 	run string
@@ -43,23 +49,17 @@ type dryEntry struct {
 	Size   int64       `json:"bytes"`            // length of a file
 }
 
-// count counts a file.
-func (c *fileCount) count(entry sqlrepo.Entry) {
-	c.Files++
-	c.Bytes += entry.Size
-}
-
 func (d *dryRun) add(f scan.Finding) {
 	switch f.Change {
 	case scan.Same:
-		d.Unchanged.count(f.Entry)
+		d.UnchangedFiles, d.UnchangedBytes = d.UnchangedFiles+1, d.UnchangedBytes+f.Entry.Size
 		return
 	case scan.New:
-		d.New.count(f.Entry)
+		d.NewFiles, d.NewBytes = d.NewFiles+1, d.NewBytes+f.Entry.Size
 	case scan.Changed:
-		d.Changed.count(f.Entry)
+		d.ChangedFiles, d.ChangedBytes = d.ChangedFiles+1, d.ChangedBytes+f.Entry.Size
 	case scan.Unread:
-		d.Unread.count(f.Entry)
+		d.UnreadFiles, d.UnreadBytes = d.UnreadFiles+1, d.UnreadBytes+f.Entry.Size
 	case scan.Gone:
 		d.Gone++
 	case scan.LeftOut:
@@ -67,7 +67,7 @@ func (d *dryRun) add(f scan.Finding) {
 	}
 
 	if f.Change != scan.Gone && f.Change != scan.LeftOut {
-		d.Read.count(f.Entry)
+		d.ReadFiles, d.ReadBytes = d.ReadFiles+1, d.ReadBytes+f.Entry.Size
 	}
 
 	entry := dryEntry{newPathRef(f.Entry.Path.String()), f.Change, f.Why, f.Entry.Size}
@@ -77,12 +77,13 @@ func (d *dryRun) add(f scan.Finding) {
 func (d *dryRun) text(w io.Writer) {
 	facts := &display.Facts{}
 	for _, line := range []struct {
-		label string
-		fileCount
+		label        string
+		files, bytes int64
 	}{
-		{"read", d.Read}, {"new", d.New}, {"changed", d.Changed}, {"unread", d.Unread}, {"unchanged", d.Unchanged},
+		{"read", d.ReadFiles, d.ReadBytes}, {"new", d.NewFiles, d.NewBytes}, {"changed", d.ChangedFiles, d.ChangedBytes},
+		{"unread", d.UnreadFiles, d.UnreadBytes}, {"unchanged", d.UnchangedFiles, d.UnchangedBytes},
 	} {
-		facts.Add(line.label, "%s, %s", plural(line.Files, "file"), progress.Bytes(line.Bytes))
+		facts.Add(line.label, "%s, %s", plural(line.files, "file"), progress.Bytes(line.bytes))
 	}
 	facts.Add("gone", "%d", d.Gone)
 	facts.Add("left out", "%d", d.LeftOut)
@@ -192,7 +193,7 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 	}
 
 	args := slices.DeleteFunc(slices.Clone(a.args), func(arg string) bool { return strings.HasPrefix(arg, "--dry-run") })
-	result, whole := dryRun{Entries: []dryEntry{}, run: commandLine(append([]string{"guppy"}, args...))}, true
+	result, whole := dryRun{DryRun: true, run: commandLine(append([]string{"guppy"}, args...))}, true
 	task := progress.NewTask("scanning", "file")
 	stop := a.showProgress(ctx, task.State)
 	defer stop()

@@ -166,7 +166,7 @@ type match struct {
 	pathRef
 	entryContent
 	ModifiedAt instant `json:"modified_at"` // when the entry was last changed in the source
-	Name       string  `json:"name"`        // upload and path, as other commands take them
+	Name       string  `json:"upload_path"` // upload and path, as other commands take them
 }
 
 var matchList = list[match]{

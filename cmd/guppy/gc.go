@@ -169,14 +169,22 @@ type gcView struct {
 	DryRun    bool          `json:"dry_run"`                        // whether nothing was changed
 	Removals  []removalView `json:"removals"`                       // what is deleted of removed uploads, by space
 	Temporary *int64        `json:"temporary_file_count,omitempty"` // temporary files, unless gc failed before it looked
-	Strays    *fileCount    `json:"stray,omitempty"`                // files that no row names, if that is known
-	Damaged   *fileCount    `json:"damaged,omitempty"`              // files that were set aside as damaged
-	Elsewhere *fileCount    `json:"elsewhere,omitempty"`            // files that only other stores need
-	Vacuumed  bool          `json:"vacuumed"`                       // whether the database file was shrunk
+	*strayCounts
+	Vacuumed bool `json:"vacuumed"` // whether the database file was shrunk
 	keptFiles
 	Leftovers []leftoverView `json:"leftovers"` // copies of the database, and what killed processes have left
 
 	straysRemoved bool
+}
+
+// strayCounts counts the files of stores that no upload there needs.
+type strayCounts struct {
+	StrayFiles     int64 `json:"stray_file_count"`     // files that no row names
+	StrayBytes     int64 `json:"stray_bytes"`          // their length
+	DamagedFiles   int64 `json:"damaged_file_count"`   // files that were set aside as damaged
+	DamagedBytes   int64 `json:"damaged_bytes"`        // their length
+	ElsewhereFiles int64 `json:"elsewhere_file_count"` // files that only other stores need
+	ElsewhereBytes int64 `json:"elsewhere_bytes"`      // their length
 }
 
 // collect removes what is left of removed uploads, or finds it in a dry run. It prints what it did even after an
@@ -354,19 +362,18 @@ func (v *gcView) sweep(ctx context.Context, collector *gc.Collector, files store
 	if !used && strays == (gc.Strays{}) {
 		return err
 	}
-	if v.Strays == nil {
-		v.Strays, v.Elsewhere, v.Damaged = &fileCount{}, &fileCount{}, &fileCount{}
+	if v.strayCounts == nil {
+		v.strayCounts = &strayCounts{}
 	}
-	v.Strays.add(fileCount(strays.Unnamed))
-	v.Elsewhere.add(fileCount(strays.Elsewhere))
-	v.Damaged.add(fileCount(strays.Damaged))
+	v.strayCounts.add(strays)
 	return err
 }
 
-// add adds the numbers of other files.
-func (v *fileCount) add(more fileCount) {
-	v.Files += more.Files
-	v.Bytes += more.Bytes
+// add adds the files of another store.
+func (c *strayCounts) add(more gc.Strays) {
+	c.StrayFiles, c.StrayBytes = c.StrayFiles+more.Unnamed.Files, c.StrayBytes+more.Unnamed.Bytes
+	c.DamagedFiles, c.DamagedBytes = c.DamagedFiles+more.Damaged.Files, c.DamagedBytes+more.Damaged.Bytes
+	c.ElsewhereFiles, c.ElsewhereBytes = c.ElsewhereFiles+more.Elsewhere.Files, c.ElsewhereBytes+more.Elsewhere.Bytes
 }
 
 // deleted returns the removals without those of which nothing is left but what others need.
@@ -377,13 +384,9 @@ func (v *gcView) deleted() []removalView {
 // empty reports whether there was nothing to delete.
 func (v *gcView) empty() bool {
 	found := len(v.deleted()) + len(v.Kept) + len(v.Leftovers)
-	return found == 0 && none(v.Temporary) && noFiles(v.Strays) && noFiles(v.Elsewhere) && noFiles(v.Damaged) &&
-		!v.Vacuumed
+	none := v.strayCounts == nil || v.StrayFiles+v.DamagedFiles+v.ElsewhereFiles == 0
+	return found == 0 && none && (v.Temporary == nil || *v.Temporary == 0) && !v.Vacuumed
 }
-
-func none(count *int64) bool { return count == nil || *count == 0 }
-
-func noFiles(count *fileCount) bool { return count == nil || count.Files == 0 }
 
 func (v *gcView) text(w io.Writer) {
 	removalsText(w, v.deleted(), v.DryRun)
@@ -397,7 +400,7 @@ func (v *gcView) text(w io.Writer) {
 		fmt.Fprintf(w, "%s %s of interrupted workers\n", verb, plural(*v.Temporary, "temporary file"))
 	}
 
-	if v.Strays != nil {
+	if v.strayCounts != nil {
 		v.strayText(w)
 	}
 	v.keptText(w)
@@ -416,21 +419,21 @@ func (v *gcView) text(w io.Writer) {
 
 func (v *gcView) strayText(w io.Writer) {
 	for _, found := range []struct {
-		fileCount
+		files, bytes int64
 		what, unless string
 	}{
-		{*v.Strays, "no row of this repository names", ", if no other repository uses this store"},
-		{*v.Elsewhere, "only uploads in other stores need", " here once good copies were read there"},
-		{*v.Damaged, "a repair has set aside as damaged", ""},
+		{v.StrayFiles, v.StrayBytes, "no row of this repository names", ", if no other repository uses this store"},
+		{v.ElsewhereFiles, v.ElsewhereBytes, "only uploads in other stores need", " here once good copies were read there"},
+		{v.DamagedFiles, v.DamagedBytes, "a repair has set aside as damaged", ""},
 	} {
-		bytes := progress.Bytes(found.Bytes)
+		bytes := progress.Bytes(found.bytes)
 		switch {
-		case found.Files == 0:
+		case found.files == 0:
 		case v.straysRemoved:
-			fmt.Fprintf(w, "removed %s, %s, that %s\n", plural(found.Files, "file"), bytes, found.what)
+			fmt.Fprintf(w, "removed %s, %s, that %s\n", plural(found.files, "file"), bytes, found.what)
 		default:
 			fmt.Fprintf(w, "%s of the store, %s, that %s: "+toRun+"gc --strays --yes removes such files%s\n",
-				plural(found.Files, "file"), bytes, found.what, found.unless)
+				plural(found.files, "file"), bytes, found.what, found.unless)
 		}
 	}
 }

@@ -45,15 +45,15 @@ func (a *app) indexLsCommand() *cobra.Command {
 
 // storedIndexView is an index over the blocks of shards.
 type storedIndexView struct {
-	CID      string `json:"cid"`         // CID of the index; "" until it is built
-	Layout   string `json:"layout"`      // how its records are grouped
-	State    string `json:"state"`       // planned or stored
-	Bytes    int64  `json:"bytes"`       // size of the index
-	Shards   int64  `json:"shard_count"` // number of shards that it covers
-	Slices   int64  `json:"slice_count"` // number of its records
-	Upload   int64  `json:"upload"`      // number of its upload
-	RootCID  string `json:"root_cid"`    // root of the content that it is about
-	Location string `json:"location"`    // where its file is
+	CID      string `json:"cid,omitempty"`      // CID of the index, once it is built
+	Layout   string `json:"layout"`             // how its records are grouped
+	State    string `json:"state"`              // planned or stored
+	Bytes    int64  `json:"bytes"`              // size of the index
+	Shards   int64  `json:"shard_count"`        // number of shards that it covers
+	Slices   int64  `json:"slice_count"`        // number of its records
+	Upload   int64  `json:"upload"`             // number of its upload
+	RootCID  string `json:"root_cid,omitempty"` // root of the content that it is about, once it is known
+	Location string `json:"location,omitempty"` // where its file is, once it is built
 }
 
 // indexList lists indexes.

@@ -31,15 +31,51 @@ func TestJSONIsListed(t *testing.T) {
 	requireLines(t, known, paths)
 }
 
-// TestJSONKeepsToTheVocabulary checks the rules that docs/reference/json.md states for names.
+// TestJSONKeepsToTheVocabulary checks the rules that docs/reference/json.md states for names: a name fits its type, has
+// the same type everywhere, and means one thing.
 func TestJSONKeepsToTheVocabulary(t *testing.T) {
+	seen := map[string]jsonField{}
 	for _, typ := range jsonTypes() {
 		for _, field := range jsonFields(typ) {
-			if !namedWell(field) {
-				t.Errorf("%s of %s is no name for %s", field.name, typ, field.field.Type)
+			switch instead := otherwiseNamed[field.name]; {
+			case instead != "":
+				t.Errorf("%s of %s: say %s", field.name, field.owner, instead)
+			case !namedWell(field):
+				t.Errorf("%s of %s is no name for %s", field.name, field.owner, field.field.Type)
+			}
+
+			before, known := seen[field.name]
+			if !known {
+				seen[field.name] = field
+			} else if a, b := jsonShape(before.field.Type), jsonShape(field.field.Type); a != b {
+				t.Errorf("%s is %s in %s and %s in %s", field.name, a, before.owner, b, field.owner)
 			}
 		}
 	}
+}
+
+// otherwiseNamed are names that would mean several things, or that another name has the meaning of, and what to say
+// instead.
+var otherwiseNamed = map[string]string{
+	"name":     "what has the name: space, upload_path, migration, table_index",
+	"error":    "reason",
+	"detail":   "reason",
+	"message":  "reason",
+	"symlinks": "symlink_policy: a plural is a list",
+}
+
+// jsonShape is the type of a field as far as its name fixes it: the lists of one name may have different objects, as may
+// the objects of one name.
+func jsonShape(t reflect.Type) string {
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return jsonShape(t.Elem())
+	case t.Kind() == reflect.Slice:
+		return "list of " + jsonShape(t.Elem())
+	case t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]():
+		return "object"
+	}
+	return jsonTypeName(t)
 }
 
 // namedWell reports whether the name of a field fits its type.
@@ -346,8 +382,13 @@ func compareValue(t reflect.Type, value any, path string) (faults error) {
 		}
 		return faults
 	case t.Kind() == reflect.String:
-		if _, ok := value.(string); !ok {
+		text, ok := value.(string)
+		if !ok {
 			return fault
+		}
+		// What is not known yet is absent.
+		if text == "" && strings.HasSuffix(path, "cid") {
+			return fmt.Errorf("%s is empty", path)
 		}
 	case t.Kind() == reflect.Bool:
 		if _, ok := value.(bool); !ok {

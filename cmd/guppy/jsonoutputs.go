@@ -61,7 +61,7 @@ func jsonOutputs() map[string][]jsonOutput {
 
 		"ls": {uploadList("").output("for a space"), entryList.output("for anything else")},
 		"retrieve": {
-			object[retrieveView](", unless it writes to standard output"), plannedList.output("with --dry-run"),
+			object[retrieveView](", unless it writes to standard output"), object[plannedOutput]("with --dry-run"),
 		},
 		"verify": {object[verifyOutput]("")},
 		"export": {object[exportView](", unless it writes to standard output")},

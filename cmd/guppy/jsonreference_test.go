@@ -31,22 +31,31 @@ const jsonIntro = "# JSON\n\n" +
 	"## Names\n\n" +
 	"A thing has the same fields wherever it is printed.\n\n" +
 	"| name | what it is |\n|---|---|\n" +
-	"| `space`, `source`, `store`, `replica` | always a name |\n" +
+	"| `space`, `source`, `store`, `replica`, `table`, `migration` | always a name |\n" +
 	"| `space_did`, `store_url`, `store_identity`, `source_path` | other things that such a name stands for |\n" +
 	"| `upload` | always the number of an upload |\n" +
+	"| `upload_path` | an upload and a path in it, as commands take them |\n" +
 	"| `root_cid`, `index_cid`, `piece_cid` | the CID of that thing |\n" +
 	"| `cid` | the CID of the thing that the object is about |\n" +
-	"| `shards`, `uploads` and other plurals | always a list |\n" +
+	"| `shards`, `uploads` and other plurals | always a list, never null |\n" +
 	"| `space_names`, `shard_cids`, `upload_numbers` | a list of names, CIDs or numbers |\n" +
-	"| `shard_count`, `file_count` | always how many |\n" +
-	"| `bytes`, `stored_bytes`, `shard_size` | always a size in bytes, a number |\n" +
+	"| `shard_count`, `new_file_count` | always how many |\n" +
+	"| `bytes`, `stored_bytes`, `new_bytes`, `shard_size` | always a size in bytes, a number; that of the files that " +
+	"`new_file_count` counts is `new_bytes` |\n" +
+	"| `read_bytes` | what was read, or would be |\n" +
+	"| `free_bytes` | room that is left in a store |\n" +
 	"| `started_at` and others with `_at`, `time` | a time in RFC 3339, in UTC |\n" +
 	"| `seconds`, `silent_seconds` | a duration |\n" +
+	"| `version` | the version of the program; `schema_version` is that of a schema of the database |\n" +
 	"| `state` | a word: how far a thing is |\n" +
+	"| `dry_run` | true if nothing was changed |\n" +
 	"| `finished` | false if an error has cut a list short |\n" +
 	"| `path`, `path_base64` | a path, and its bytes if they are not UTF-8 |\n" +
-	"| `reason` | why, for people |\n\n" +
-	"A field that is *optional* is absent when there is nothing to say.\n"
+	"| `file`, `key_file`, `backup_file` | the path of a file on this host |\n" +
+	"| `file_name` | the name of a file in a store, or of a migration |\n" +
+	"| `origin` | where a setting comes from |\n" +
+	"| `reason` | why, or what is wrong, for people |\n\n" +
+	"A field that is *optional* is absent when there is nothing to say, or when the value is not known yet.\n"
 
 // TestReferenceOfJSON compares docs/reference/json.md with the types of what commands print.
 func TestReferenceOfJSON(t *testing.T) {

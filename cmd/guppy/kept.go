@@ -19,7 +19,7 @@ type keptFiles struct {
 type keptView struct {
 	Store  string `json:"store_url"`  // where the store is
 	Files  int64  `json:"file_count"` // number of the files
-	File   string `json:"file"`       // name of one of them
+	File   string `json:"file_name"`  // name of one of them
 	Reason string `json:"reason"`     // why it stays
 }
 

@@ -71,7 +71,7 @@ func (a *app) addRowFlags(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringSliceVar(&a.listing.sort, "sort", nil, "sort by `FIELD`s, named as with --json; -FIELD sorts downwards")
 	flags.StringVar(&a.listing.format, "format", "",
-		"print each row by `TEMPLATE`, such as '{{.name}}', with the names of --json (Go's text/template)")
+		"print each row by `TEMPLATE`, such as '{{.bytes}}', with the names of --json (Go's text/template)")
 }
 
 var errBothForms = fmt.Errorf("%w: use either --json or --format", errUsage)

@@ -146,8 +146,8 @@ type planView struct {
 // plannedStepView is a migration that would run.
 type plannedStepView struct {
 	migrationView
-	File string `json:"file"` // name of its file
-	SQL  string `json:"sql"`  // what it runs
+	File string `json:"file_name"` // name of its file
+	SQL  string `json:"sql"`       // what it runs
 }
 
 // lossView is a table that would be dropped with its rows.
@@ -188,8 +188,8 @@ func (v planView) text(w io.Writer) {
 
 // migrationView is a migration.
 type migrationView struct {
-	Version uint   `json:"version"` // version of the schema that it leads to
-	Name    string `json:"name"`    // name of the migration
+	Version uint   `json:"schema_version"` // version of the schema that it leads to
+	Name    string `json:"migration"`      // name of the migration
 }
 
 func viewMigrations(migrations []migrate.Migration) []migrationView {

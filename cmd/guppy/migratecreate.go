@@ -34,5 +34,5 @@ func (a *app) migrateCreate() *cobra.Command {
 
 // createdView is the output of migrate create.
 type createdView struct {
-	Files []string `json:"file_names"` // files that were created
+	Files []string `json:"files"` // files that were created
 }

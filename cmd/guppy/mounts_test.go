@@ -74,7 +74,7 @@ func (n *nas) mounted(t *testing.T) (read int64) {
 		t.Fatalf("%s with %d files of %d", summary.State, summary.Files, n.count)
 	}
 	n.run(t, "check")
-	return summary.NewBytes
+	return summary.ReadBytes
 }
 
 // refused runs a command that must end with exit code 1, say why, and change nothing.

@@ -18,13 +18,13 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// report is the state of an upload, as prepare and upload print it. NewBytes counts the bytes that all workers
+// report is the state of an upload, as prepare and upload print it. ReadBytes counts the bytes that all workers
 // read during this run. StoredBytes is the size of the upload's shards, unless an earlier run has stored all of them.
 type report struct {
 	uploadView
 	Nodes       int64         `json:"block_count"`         // number of blocks in its shards, 0 if unchanged
 	Shards      []shardView   `json:"shards"`              // shards that it has stored
-	NewBytes    int64         `json:"new_bytes"`           // read of the source in this run, by all workers
+	ReadBytes   int64         `json:"read_bytes"`          // read of the source in this run, by all workers
 	StoredBytes int64         `json:"stored_bytes"`        // size of its shards, 0 if unchanged
 	Skipped     []pathFailure `json:"left_out_entries"`    // what is not in it, and why
 	Replicas    []sentView    `json:"replicas"`            // replicas of its space, and what they lack
@@ -131,7 +131,7 @@ func (r *report) text(w io.Writer) {
 		facts.Add("tags", "%s", strings.Join(printables(r.Tags), ", "))
 	}
 	facts.Add("content", "%s", r.content())
-	facts.Add("new", "%s read, %s stored in %s, in %.1f s", progress.Bytes(r.NewBytes), progress.Bytes(r.StoredBytes),
+	facts.Add("new", "%s read, %s stored in %s, in %.1f s", progress.Bytes(r.ReadBytes), progress.Bytes(r.StoredBytes),
 		plural(r.Nodes, "node"), r.Seconds)
 
 	facts.Add("store", "%s", printable(r.store))

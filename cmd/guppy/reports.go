@@ -29,7 +29,7 @@ func reportsText(w io.Writer, space sqlrepo.Space, reports []*report, failed int
 	for _, r := range reports {
 		// The text is held in memory, so these never fail.
 		_ = table.Row([]string{printable(r.Source), fmt.Sprint(r.Upload), stateText(r.State), fmt.Sprint(r.Files),
-			progress.Bytes(r.Bytes), progress.Bytes(r.NewBytes), fmt.Sprint(len(r.Skipped)), r.RootCID})
+			progress.Bytes(r.Bytes), progress.Bytes(r.ReadBytes), fmt.Sprint(len(r.Skipped)), r.RootCID})
 	}
 	_ = table.Flush()
 
@@ -51,7 +51,7 @@ func totals(space sqlrepo.Space, reports []*report, failed int) *display.Facts {
 	shards, complete := 0, 0
 	for _, r := range reports {
 		sum.Files, sum.Directories, sum.Symlinks = sum.Files+r.Files, sum.Directories+r.Directories, sum.Symlinks+r.Symlinks
-		sum.Bytes, sum.NewBytes, sum.StoredBytes = sum.Bytes+r.Bytes, sum.NewBytes+r.NewBytes, sum.StoredBytes+r.StoredBytes
+		sum.Bytes, sum.ReadBytes, sum.StoredBytes = sum.Bytes+r.Bytes, sum.ReadBytes+r.ReadBytes, sum.StoredBytes+r.StoredBytes
 		sum.Seconds += r.Seconds
 		sum.shardBytes += r.shardBytes
 		shards += len(r.Shards)
@@ -70,7 +70,7 @@ func totals(space sqlrepo.Space, reports []*report, failed int) *display.Facts {
 	}
 	facts.Add("total", "%s, of space %s", count, printable(space.Name))
 	facts.Add("content", "%s", sum.content())
-	facts.Add("new", "%s read, %s stored, in %.1f s", progress.Bytes(sum.NewBytes), progress.Bytes(sum.StoredBytes),
+	facts.Add("new", "%s read, %s stored, in %.1f s", progress.Bytes(sum.ReadBytes), progress.Bytes(sum.StoredBytes),
 		sum.Seconds)
 	facts.Add("shards", "%d, %s", shards, progress.Bytes(sum.shardBytes))
 

@@ -37,7 +37,7 @@ func (r *report) addShards(ctx context.Context, repo *repository, storeURL strin
 		r.Nodes = 0
 		return nil
 	}
-	r.NewBytes, r.StoredBytes = read.since(before), r.shardBytes
+	r.ReadBytes, r.StoredBytes = read.since(before), r.shardBytes
 	return nil
 }
 

@@ -155,7 +155,7 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 		r.Known = repo.EntriesBelow(ctx, named.upload.ID, r.Base)
 	}
 
-	view := retrieveView{Failed: []pathFailure{}}
+	view := retrieveView{}
 	r.Failed = view.failed
 
 	r.Progress = progress.NewTask("retrieving", "file")
@@ -203,12 +203,14 @@ func (a *app) warnOfUnmatched(selected *selection.Selection) {
 // retrieveView is the output of retrieve.
 type retrieveView struct {
 	contentCounts
-	Kept   int64         `json:"kept_bytes"` // length of the files that were there already
-	Failed []pathFailure `json:"failures"`   // files that could not be written
+	Kept     int64         `json:"kept_bytes"`    // length of the files that were there already
+	Failures int64         `json:"failure_count"` // number of files that could not be written
+	Failed   []pathFailure `json:"failures"`      // these files, at most 10,000 of them
 }
 
 // failed keeps a failure for the output.
 func (v *retrieveView) failed(path string, err error) {
+	v.Failures++
 	if len(v.Failed) < keptFailures {
 		v.Failed = append(v.Failed, pathFailure{newPathRef(path), err.Error()})
 	}
@@ -224,7 +226,7 @@ func (v retrieveView) text(w io.Writer) {
 		fmt.Fprintf(w, "kept      %s that was there already\n", progress.Bytes(v.Kept))
 	}
 	for _, failure := range v.Failed[:min(len(v.Failed), listed)] {
-		fmt.Fprintf(w, "failed    %s: %s\n", printable(failure.Path), failure.Reason)
+		fmt.Fprintf(w, "failed    %s: %s\n", printable(failure.Path), printable(failure.Reason))
 	}
-	printMore(w, len(v.Failed), "--json")
+	printMore(w, int(v.Failures), "--json")
 }

@@ -29,6 +29,19 @@ var plannedList = list[plannedEntry]{name: "entries", empty: "nothing was select
 	{"PATH", func(v plannedEntry) string { return printable(v.Path) }, words},
 }}
 
+// plannedOutput is the output of retrieve --dry-run.
+type plannedOutput struct {
+	Entries []plannedEntry `json:"entries"` // entries that would be written, in canonical order
+	plannedEnd
+}
+
+type plannedEnd struct {
+	DryRun bool `json:"dry_run"` // true: nothing was written
+	contentCounts
+	Kept int64 `json:"kept_bytes"` // length of the files that are there already
+	finished
+}
+
 // planRetrieval prints what retrieve would write.
 func (a *app) planRetrieval(ctx context.Context, repo *repository, named content, found tree.Resolved, out string,
 	r retrieve.Retriever) error {
@@ -53,7 +66,9 @@ func (a *app) planRetrieval(ctx context.Context, repo *repository, named content
 		}
 		return err
 	}
-	end := func(err error) any { return finished{err == nil} }
+	end := func(err error) any {
+		return plannedEnd{true, contentCounts{sum.Files, sum.Directories, sum.Symlinks, sum.Bytes}, sum.Kept, finished{err == nil}}
+	}
 	return plannedList.each(a, each, end, func() string {
 		return fmt.Sprintf("%s, %s, %s, %s; nothing was written", plural(sum.Files, "file"),
 			plural(sum.Directories, "directory"), plural(sum.Symlinks, "symlink"), progress.Bytes(sum.Bytes))

@@ -167,9 +167,9 @@ type sourceView struct {
 	spaceRef
 	Source string `json:"source"` // name of the source
 	pathRef
-	Excludes []string `json:"excludes"` // patterns of what is left out
-	Symlinks string   `json:"symlinks"` // what becomes of symlinks: preserve, follow or skip
-	AddedAt  instant  `json:"added_at"` // when the source was registered
+	Excludes []string `json:"excludes"`       // patterns of what is left out
+	Symlinks string   `json:"symlink_policy"` // what becomes of symlinks: preserve, follow or skip
+	AddedAt  instant  `json:"added_at"`       // when the source was registered
 }
 
 func newSourceView(space sqlrepo.Space, s sqlrepo.Source) sourceView {

@@ -54,7 +54,7 @@ type sightingView struct {
 type mountView struct {
 	Point    string `json:"point"`        // where it is mounted; below a source, relative to the source
 	Kind     string `json:"kind"`         // the system's name for its type, such as nfs4
-	Origin   string `json:"origin"`       // what was mounted, such as nas:/photos
+	Origin   string `json:"device"`       // what was mounted, such as nas:/photos
 	ID       string `json:"id,omitempty"` // identity of the file system, if its origin does not identify it
 	Root     string `json:"root"`         // directory of the file system that is mounted
 	Inner    string `json:"inner"`        // directory of the file system that is the source or the mount point

@@ -96,7 +96,7 @@ func (s *statusSampler) sample(ctx context.Context) (*progressView, error) {
 	if view.Replicas, err = s.replicas(ctx, open); err != nil {
 		return nil, err
 	}
-	view.stores = s.shownStores(open, view.Replicas)
+	view.Stores = s.shownStores(open, view.Replicas)
 	if s.standby != nil {
 		view.Standby, err = s.standby(ctx)
 	}
@@ -131,7 +131,7 @@ func (s *statusSampler) shownStores(chosen []sqlrepo.OpenUpload, replicas []repl
 		if s.upload == nil ||
 			slices.ContainsFunc(chosen, func(upload sqlrepo.OpenUpload) bool { return upload.Store == row.Identity }) ||
 			slices.ContainsFunc(replicas, func(replica replicaStatus) bool { return replica.Replica == row.Name }) {
-			stores = append(stores, storeStatus{name: row.Name, url: row.URL, seen: row.SeenAt.Time})
+			stores = append(stores, storeStatus{newKnownStore(row), row.SeenAt.Time})
 		}
 	}
 	return stores

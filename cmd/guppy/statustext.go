@@ -14,7 +14,7 @@ func (v *progressView) text(w io.Writer) {
 	for i := range v.Uploads {
 		v.Uploads[i].text(w)
 	}
-	for _, store := range v.stores {
+	for _, store := range v.Stores {
 		store.text(w, v)
 	}
 	if v.Standby != nil {
@@ -26,19 +26,19 @@ const noUploads = "no unfinished uploads"
 
 // text prints where the store is, and what it lacks as a replica.
 func (s storeStatus) text(w io.Writer, v *progressView) {
-	fmt.Fprintf(w, "store %s  %s, %s\n", s.name, printable(s.place()), s.lastUsed(v.now))
+	fmt.Fprintf(w, "store %s  %s, %s\n", s.Store, printable(s.place()), s.lastUsed(v.now))
 	for i := range v.Replicas {
-		if replica := &v.Replicas[i]; replica.Replica == s.name {
+		if replica := &v.Replicas[i]; replica.Replica == s.Store {
 			replica.text(w)
 		}
 	}
 }
 
 func (s storeStatus) place() string {
-	if s.url == "" {
+	if s.StoreURL == "" {
 		return "nobody knows where"
 	}
-	return s.url
+	return s.StoreURL
 }
 
 // lastUsed says when an upload was last opened in the store.
@@ -101,11 +101,11 @@ func (v *workStatus) text(w io.Writer, stage string) {
 		worker.text(w, v, stage)
 	}
 	for _, work := range v.Retries {
-		fmt.Fprintf(w, "  %s: %s\n", v.retry(work), oneLine(work.Error))
+		fmt.Fprintf(w, "  %s: %s\n", v.retry(work), oneLine(work.Reason))
 	}
 	for _, work := range v.SetAside {
 		fmt.Fprintf(w, "  set aside %s ago, %s, failed %s: %s\n",
-			v.since(work.at), work.Work, times(work.Attempts), oneLine(work.Error))
+			v.since(work.at), work.Work, times(work.Attempts), oneLine(work.Reason))
 	}
 }
 

@@ -14,17 +14,17 @@ import (
 type progressView struct {
 	Time     instant         `json:"time"`              // when this was so
 	Uploads  []uploadStatus  `json:"uploads"`           // the chosen upload, or all unfinished ones
+	Stores   []storeStatus   `json:"stores"`            // all stores, or those that concern the chosen upload
 	Replicas []replicaStatus `json:"replicas"`          // what replicas lack, and what is being sent there
 	Standby  *standbyView    `json:"standby,omitempty"` // how the database that was read follows another one
 
-	stores []storeStatus
-	now    time.Time
+	now time.Time
 }
 
 // storeStatus says where a store is, and when an upload was last opened there.
 type storeStatus struct {
-	name, url string
-	seen      time.Time
+	knownStore
+	seen time.Time
 }
 
 // replicaStatus says what a replica lacks, and what is being sent there.
@@ -88,7 +88,7 @@ type workerStatus struct {
 type failedWork struct {
 	Work     string  `json:"work"`          // "shard N", a stage, or a file that is sent to a replica
 	Attempts int64   `json:"attempt_count"` // how often it was tried
-	Error    string  `json:"error"`         // error of the latest attempt
+	Reason   string  `json:"reason"`        // error of the latest attempt
 	At       instant `json:"at,omitempty"`  // when it was given up, or the earliest time of the next attempt
 
 	at time.Time
@@ -128,7 +128,7 @@ func newWorkStatus(now sqlrepo.Time) workStatus {
 // add adds the worker and the failures of a piece of work. It reports whether a worker holds a lease that has not
 // ended, and is not known to be gone.
 func (v *workStatus) add(work string, l sqlrepo.Lease) (live bool) {
-	failed := failedWork{Work: work, Attempts: l.Attempts, Error: l.Error}
+	failed := failedWork{Work: work, Attempts: l.Attempts, Reason: l.Error}
 
 	switch {
 	case !l.SetAside.IsZero():

@@ -86,8 +86,8 @@ func (v *storeCopyView) count(done *mirror.Counts) {
 
 // fileFailure is a file of a store that could not be copied.
 type fileFailure struct {
-	File   string `json:"file"`   // name of the file
-	Reason string `json:"reason"` // why
+	File   string `json:"file_name"` // name of the file
+	Reason string `json:"reason"`    // why
 }
 
 // copyStore copies a store. stores is nil if there is no repository. It prints what it copied even after an error.

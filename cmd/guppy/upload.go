@@ -119,10 +119,10 @@ func namedSources(ctx context.Context, repo *repository, space sqlrepo.Space,
 type uploadView struct {
 	Upload int64 `json:"upload"` // number of the upload
 	spaceRef
-	Source  string `json:"source"`   // name of the source
-	State   string `json:"state"`    // stage that it has reached, or complete, incomplete or removed
-	Profile string `json:"profile"`  // recipe of its CIDs
-	RootCID string `json:"root_cid"` // CID of its whole tree; "" until it is known
+	Source  string `json:"source"`             // name of the source
+	State   string `json:"state"`              // stage that it has reached, or complete, incomplete or removed
+	Profile string `json:"profile"`            // recipe of its CIDs
+	RootCID string `json:"root_cid,omitempty"` // CID of its whole tree, once it is known
 	contentCounts
 	StartedAt  instant  `json:"started_at"`            // when it was begun
 	FinishedAt instant  `json:"finished_at,omitempty"` // when it was completed

@@ -74,7 +74,7 @@ type recipeView struct {
 // optionsView is how the source of an upload is scanned and read.
 type optionsView struct {
 	Excludes      []string `json:"excludes"`             // patterns of what is left out
-	SymlinkPolicy string   `json:"symlinks"`             // what becomes of symlinks: preserve, follow or skip
+	SymlinkPolicy string   `json:"symlink_policy"`       // what becomes of symlinks: preserve, follow or skip
 	OnError       string   `json:"on_error"`             // what an entry that can't be prepared does: fail or skip
 	Reread        bool     `json:"reread"`               // whether unchanged content is read again
 	IgnoreInode   bool     `json:"ignore_inode"`         // whether other inodes count as no change

@@ -45,8 +45,10 @@ func atWork() *progressView {
 		DueFiles: 3, DueBytes: 12 << 20, SyncedAt: "2026-01-01T08:00:00Z"}
 	sent.add("bagbaieravisj72lbtrj4wapokb3hruorxuajdqo56bdsgzplxe37k27puwra.car", live(0, 4<<20).Lease)
 	view.Replicas = []replicaStatus{sent}
-	view.stores = []storeStatus{
-		{name: "nas", url: "file:///mnt/nas/shards", seen: noon.Add(-time.Hour)}, {name: "offsite", url: "s3://bucket/guppy"},
+	for _, row := range []sqlrepo.Store{
+		{Name: "nas", URL: "file:///mnt/nas/shards", SeenAt: before(3600)}, {Name: "offsite", URL: "s3://bucket/guppy"},
+	} {
+		view.Stores = append(view.Stores, storeStatus{newKnownStore(row), row.SeenAt.Time})
 	}
 	return view
 }

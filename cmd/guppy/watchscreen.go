@@ -233,7 +233,7 @@ func (p *page) failures(view *progressView) {
 		for _, failure := range work.SetAside {
 			p.add(0, display.Failure, fmt.Sprintf("%s: set aside %s ago, failed %s", work.name(failure.Work),
 				work.since(failure.at), times(failure.Attempts)))
-			p.add(2, nil, oneLine(failure.Error))
+			p.add(2, nil, oneLine(failure.Reason))
 		}
 		if len(work.SetAside) > 0 && work.again != "" {
 			p.add(2, display.Warning, work.again)
@@ -245,21 +245,21 @@ func (p *page) failures(view *progressView) {
 				when = fmt.Sprintf("failed %s, %s", times(failure.Attempts), work.when(failure))
 			}
 			p.add(0, display.Warning, fmt.Sprintf("%s: %s", work.name(failure.Work), when))
-			p.add(2, nil, oneLine(failure.Error))
+			p.add(2, nil, oneLine(failure.Reason))
 		}
 	}
 }
 
 func (p *page) stores(view *progressView) {
 	p.section("Stores")
-	if len(view.stores) == 0 {
+	if len(view.Stores) == 0 {
 		p.add(0, nil, "no stores yet")
 		return
 	}
 
 	var rows [][]string
-	for _, store := range view.stores {
-		rows = append(rows, []string{store.name, printable(store.place()), store.lastUsed(view.now)})
+	for _, store := range view.Stores {
+		rows = append(rows, []string{store.Store, printable(store.place()), store.lastUsed(view.now)})
 	}
 	p.lines = append(p.lines, display.Columns(p.width, []string{"NAME", "WHERE", "USED"}, rows)...)
 

@@ -42,8 +42,8 @@ type Retriever struct {
 	// Progress counts files and their bytes, in a dry run the entries that are listed and the directories on the way to
 	// them. The caller expects as many as it knows of. It may be nil.
 	Progress *progress.Task
-	// Failed, if not nil, is called for each file that can't be written because of its DAG. The other files are
-	// written.
+	// Failed, if not nil, is called for each file that can't be written because of its DAG, with the path that DryRun has
+	// for it. The other files are written.
 	Failed func(path string, err error)
 }
 
@@ -237,11 +237,15 @@ func (r *run) fail(ctx context.Context, path string, err error) error {
 	}
 
 	r.failed.Add(1)
-	if r.Failed != nil {
-		r.failing.Lock()
-		defer r.failing.Unlock()
-		r.Failed(path, err)
+	if r.Failed == nil {
+		return nil
 	}
-
+	path, relErr := filepath.Rel(r.top.shown, path)
+	if relErr != nil {
+		return relErr
+	}
+	r.failing.Lock()
+	defer r.failing.Unlock()
+	r.Failed(path, err)
 	return nil
 }

@@ -55,7 +55,7 @@ type Problem struct {
 	Shard    int64  `json:"shard_id,omitempty"`  // key of the shard that should have the block
 	ShardCID string `json:"shard_cid,omitempty"` // CID of that shard
 	Offset   int64  `json:"offset,omitempty"`    // where the block begins in the shard
-	Detail   string `json:"detail"`              // what is wrong
+	Detail   string `json:"reason"`              // what is wrong
 }
 
 // Summary counts distinct blocks. Nodes counts the blocks above the chunks of files, all of which were read.

@@ -21,16 +21,16 @@ import (
 
 // Problem is something that is not as it should be.
 type Problem struct {
-	Code   string `json:"code"`               // kind of problem, the same from one version to the next
-	Upload int64  `json:"upload,omitempty"`   // number of the upload concerned
-	Shard  int64  `json:"shard_id,omitempty"` // key of the shard concerned
-	Entry  int64  `json:"entry_id,omitempty"` // key of the entry concerned
-	Index  int64  `json:"index_id,omitempty"` // key of the index concerned
-	Store  string `json:"store,omitempty"`    // name of the store: of a replica, or if there are several
-	File   string `json:"file,omitempty"`     // name of a file in the store
-	Detail string `json:"detail"`             // what is wrong
-	Repair string `json:"repair"`             // what a repair does about it
-	Note   bool   `json:"note"`               // whether nothing is lost or in the way: it is sound with the problem
+	Code   string `json:"code"`                // kind of problem, the same from one version to the next
+	Upload int64  `json:"upload,omitempty"`    // number of the upload concerned
+	Shard  int64  `json:"shard_id,omitempty"`  // key of the shard concerned
+	Entry  int64  `json:"entry_id,omitempty"`  // key of the entry concerned
+	Index  int64  `json:"index_id,omitempty"`  // key of the index concerned
+	Store  string `json:"store,omitempty"`     // name of the store: of a replica, or if there are several
+	File   string `json:"file_name,omitempty"` // name of a file in the store
+	Detail string `json:"reason"`              // what is wrong
+	Repair string `json:"repair"`              // what a repair does about it
+	Note   bool   `json:"note"`                // whether nothing is lost or in the way: it is sound with the problem
 
 	// blocks are the chunks of a file that no shard holds, and missed some missing blocks of any kind. Only repair
 	// uses them.
