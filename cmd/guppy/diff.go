@@ -49,13 +49,9 @@ func (a *app) diffCommand() *cobra.Command {
 func (a *app) diff(ctx context.Context, repo *repository, before, after int64) error {
 	task := progress.NewTask("comparing", "entry")
 	for _, id := range []int64{before, after} {
-		upload, err := repo.Upload(ctx, id)
+		upload, err := completeUpload(ctx, repo, id, "compared")
 		if err != nil {
 			return err
-		}
-		// An unfinished upload has no complete tree.
-		if upload.State != sqlrepo.Complete {
-			return fmt.Errorf("upload %d is %s: only complete uploads can be compared", id, upload.State)
 		}
 		task.Expect(upload.Files+upload.Directories+upload.Symlinks, 0)
 	}

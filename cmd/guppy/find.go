@@ -19,7 +19,7 @@ import (
 const findHelp = `Find lists the entries of complete uploads that match a PATTERN, the latest
 upload first. A pattern means what it means in a .gitignore file: "*.jpg"
 matches names in all directories, "/2024/*.jpg" paths from the top, and "**"
-spans directories. A directory that matches is listed without what is in it. The
+spans directories; a "!" at the beginning is part of a name. A directory that matches is listed without what is in it. The
 name of a match begins with the upload, so guppy retrieve and guppy ls take it
 as it is. It reads rows only, no store.
 
@@ -81,7 +81,7 @@ func (o *findOptions) matcher(patterns []string) (func(sqlrepo.Listed) bool, err
 
 	var compiled []*source.Excludes
 	for _, pattern := range patterns {
-		one, err := source.ParseExcludes([]string{fold(pattern)})
+		one, err := source.ParseExcludes([]string{source.Positive(fold(pattern))})
 		if err != nil {
 			return nil, err
 		}
@@ -126,6 +126,9 @@ func uploadsIn(ctx context.Context, repo *repository, names []string) ([]searche
 		}
 		key, err := name.upload(ctx, repo)
 		if err != nil {
+			return nil, err
+		}
+		if _, err := completeUpload(ctx, repo, key, "searched"); err != nil {
 			return nil, err
 		}
 		wantedUploads[key] = true

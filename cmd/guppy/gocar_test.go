@@ -20,7 +20,7 @@ func TestGoCarReadsWhatIsWritten(t *testing.T) {
 	i := install(t, build(t), engines()[0])
 	tree := filepath.Join(i.home, "tree")
 	writeChunks(t, tree)
-	var summary report
+	summary := report{uploadView: uploadView{contentCounts: &contentCounts{}}}
 	noError(t, json.Unmarshal([]byte(i.run(t, "prepare", tree, "--shard-size", "2MiB", "--json")), &summary))
 
 	for _, shard := range summary.Shards {

@@ -66,7 +66,7 @@ func newNAS(t *testing.T, program string, count, size int) *nas {
 // of bytes read.
 func (n *nas) mounted(t *testing.T) (read int64) {
 	t.Helper()
-	var summary report
+	summary := report{uploadView: uploadView{contentCounts: &contentCounts{}}}
 	if err := json.Unmarshal([]byte(n.run(t, n.prepare...)), &summary); err != nil {
 		t.Fatal(err)
 	}

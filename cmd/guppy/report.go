@@ -62,8 +62,7 @@ func newReport(ctx context.Context, repo *repository, job pipeline.Job, result p
 		if err != nil {
 			return nil, err
 		}
-
-		r.Files, r.Directories, r.Symlinks, r.Bytes = counts.Files, counts.Directories, counts.Symlinks, counts.Bytes
+		r.contentCounts = newContentCounts(counts)
 	}
 
 	var listing errgroup.Group

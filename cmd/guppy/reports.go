@@ -47,7 +47,7 @@ func reportsText(w io.Writer, space sqlrepo.Space, reports []*report, failed int
 func (r *report) finished() bool { return r.State != incomplete && !r.replicasLack() }
 
 func totals(space sqlrepo.Space, reports []*report, failed int) *display.Facts {
-	var sum report
+	sum := report{uploadView: uploadView{contentCounts: &contentCounts{}}}
 	shards, complete := 0, 0
 	for _, r := range reports {
 		sum.Files, sum.Directories, sum.Symlinks = sum.Files+r.Files, sum.Directories+r.Directories, sum.Symlinks+r.Symlinks

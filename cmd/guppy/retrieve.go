@@ -170,7 +170,7 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 	}
 	stop()
 	if err != nil {
-		return err
+		return explainSelection(err, r.Select)
 	}
 	a.warnOfUnmatched(r.Select)
 
@@ -187,6 +187,21 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 
 	return fmt.Errorf("%s %w: guppy verify --deep %s shows what is wrong with each block", plural(sum.Failed, "file"),
 		errLost, arguments(named.String()))
+}
+
+// explainSelection names the patterns for which nothing is selected.
+func explainSelection(err error, selected *selection.Selection) error {
+	if !errors.Is(err, retrieve.ErrNothingSelected) {
+		return err
+	}
+	include, _ := selected.Unmatched()
+	if len(include) == 0 {
+		return fmt.Errorf("%w: --exclude leaves out all that --include selects", err)
+	}
+	for i, pattern := range include {
+		include[i] = shellQuoted(pattern)
+	}
+	return fmt.Errorf("%w: nothing matches --include %s", err, strings.Join(include, " or "))
 }
 
 // warnOfUnmatched says which patterns have selected or left out nothing in all of a tree.

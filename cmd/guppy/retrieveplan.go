@@ -64,7 +64,7 @@ func (a *app) planRetrieval(ctx context.Context, repo *repository, named content
 		if err == nil {
 			a.warnOfUnmatched(r.Select)
 		}
-		return err
+		return explainSelection(err, r.Select)
 	}
 	end := func(err error) any {
 		return plannedEnd{true, contentCounts{sum.Files, sum.Directories, sum.Symlinks, sum.Bytes}, sum.Kept, finished{err == nil}}

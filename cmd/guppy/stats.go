@@ -86,7 +86,7 @@ type sizedPath struct {
 }
 
 func (a *app) uploadStats(ctx context.Context, repo *repository, key int64, limits sizes.Limits) error {
-	upload, err := repo.Upload(ctx, key)
+	upload, err := completeUpload(ctx, repo, key, "summed up")
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (a *app) uploadStats(ctx context.Context, repo *repository, key int64, limi
 
 	view := &uploadStats{
 		Upload: key, spaceRef: newSpaceRef(space), Types: []typeSize{}, TopDirectories: []dirSize{}, Largest: []sizedPath{},
-		contentCounts: contentCounts{upload.Files, upload.Directories, upload.Symlinks, upload.Bytes},
+		contentCounts: *newContentCounts(upload.Counts),
 	}
 	if view.Shards, view.StoredBytes, err = storedBy(ctx, repo, key); err != nil {
 		return err
@@ -123,8 +123,6 @@ func (a *app) addSizes(ctx context.Context, repo *repository, view *uploadStats,
 		return err
 	}
 
-	// The row of an unfinished upload has no totals.
-	view.Files, view.Bytes = found.Files, found.Bytes
 	view.UnchangedFiles, view.UnchangedBytes = found.TakenFiles, found.TakenBytes
 	for _, size := range found.Types {
 		view.Types = append(view.Types, typeSize{size.Name, fileCount{size.Files, size.Bytes}})

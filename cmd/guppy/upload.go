@@ -123,7 +123,7 @@ type uploadView struct {
 	State   string `json:"state"`              // stage that it has reached, or complete, incomplete or removed
 	Profile string `json:"profile"`            // recipe of its CIDs
 	RootCID string `json:"root_cid,omitempty"` // CID of its whole tree, once it is known
-	contentCounts
+	*contentCounts
 	StartedAt  instant  `json:"started_at"`            // when it was begun
 	FinishedAt instant  `json:"finished_at,omitempty"` // when it was completed
 	Tags       []string `json:"tags"`                  // its tags, sorted
@@ -197,12 +197,16 @@ func (a *app) listUploads(ctx context.Context, repo *repository, spaces []sqlrep
 }
 
 func newUploadView(space sqlrepo.Space, source sqlrepo.Source, u sqlrepo.Upload, tags []string) uploadView {
-	return uploadView{
+	v := uploadView{
 		Upload: u.ID, spaceRef: newSpaceRef(space), Source: source.Name, State: u.State.String(), Profile: u.Profile,
-		RootCID: u.RootCID.String(), contentCounts: contentCounts{u.Files, u.Directories, u.Symlinks, u.Bytes},
-		StartedAt: formatTime(u.StartedAt), FinishedAt: formatTime(u.FinishedAt), Tags: append([]string{}, tags...),
-		stopView: newStopView(u),
+		RootCID: u.RootCID.String(), StartedAt: formatTime(u.StartedAt), FinishedAt: formatTime(u.FinishedAt),
+		Tags: append([]string{}, tags...), stopView: newStopView(u),
 	}
+	// The row has the counts as soon as it has the root.
+	if v.RootCID != "" {
+		v.contentCounts = newContentCounts(u.Counts)
+	}
+	return v
 }
 
 // uploadList lists uploads. The text says what to do if there are none.
@@ -213,12 +217,26 @@ func uploadList(empty string) list[uploadView] {
 		{"SOURCE", func(v uploadView) string { return printable(v.Source) }, words},
 		{"STATE", func(v uploadView) string { return v.State }, whole},
 		{"STARTED (UTC)", func(v uploadView) string { return v.StartedAt.short() }, whole},
-		{"FILES", func(v uploadView) string { return fmt.Sprint(v.Files) }, number},
-		{"SIZE", func(v uploadView) string { return progress.Bytes(v.Bytes) }, number},
+		{"FILES", uploadView.files, number},
+		{"SIZE", uploadView.size, number},
 		{"ROOT", func(v uploadView) string { return v.RootCID }, identifier},
 		{"TAGS", func(v uploadView) string { return strings.Join(printables(v.Tags), ", ") }, optional},
 		{"STOPPED", func(v uploadView) string { return oneLine(v.StopReason) }, reason},
 	}}
+}
+
+func (v uploadView) files() string {
+	if v.contentCounts == nil {
+		return ""
+	}
+	return fmt.Sprint(v.Files)
+}
+
+func (v uploadView) size() string {
+	if v.contentCounts == nil {
+		return ""
+	}
+	return progress.Bytes(v.Bytes)
 }
 
 // uploadViews returns the uploads of spaces.

@@ -217,6 +217,17 @@ func uploadWithRoot(ctx context.Context, repo *repository, root cid.Cid) (int64,
 		sqlrepo.ErrNotFound)
 }
 
+// completeUpload returns an upload by its number. It returns an error for one that is not complete, and so has no whole
+// tree, which says what complete uploads can be: "compared".
+func completeUpload(ctx context.Context, repo *repository, key int64, use string) (sqlrepo.Upload, error) {
+	upload, err := repo.Upload(ctx, key)
+	if err == nil && upload.State != sqlrepo.Complete {
+		err = fmt.Errorf("upload %d is %s: only complete uploads can be %s: guppy upload show %d shows what is known of it",
+			key, upload.State, use, key)
+	}
+	return upload, err
+}
+
 // content is what a command reads: a path below a root.
 type content struct {
 	tree.Path

@@ -300,6 +300,14 @@ func (u uploadInSpace) name() string {
 	return fmt.Sprintf("upload %d of space %s", u.ID, printable(u.space))
 }
 
+// content returns a suffix that says what the upload holds, if its row has that.
+func (u uploadInSpace) content() string {
+	if !u.RootCID.Defined() {
+		return ""
+	}
+	return fmt.Sprintf(", %s, %s", plural(u.Files, "file"), progress.Bytes(u.Bytes))
+}
+
 func newRemovedView(dryRun bool, collector *gc.Collector, pruned *prunedView) *removedView {
 	keepFiles := len(collector.KeepFiles) > 0
 	return &removedView{
@@ -349,8 +357,7 @@ func (v *removedView) text(w io.Writer) {
 
 	for _, upload := range v.uploads[:min(len(v.uploads), listed)] {
 		if v.DryRun {
-			fmt.Fprintf(w, "%s, %s, %s, %s\n", upload.name(), upload.State, plural(upload.Files, "file"),
-				progress.Bytes(upload.Bytes))
+			fmt.Fprintf(w, "%s, %s%s\n", upload.name(), upload.State, upload.content())
 		} else {
 			fmt.Fprintf(w, "%s was removed%s\n", upload.name(), already(upload.Upload))
 		}

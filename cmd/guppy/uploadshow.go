@@ -150,7 +150,7 @@ func (v *uploadDetails) addCounts(ctx context.Context, repo *repository, upload 
 	if !upload.Closed() {
 		counts, err = repo.Counts(ctx, upload.ID)
 	}
-	v.Files, v.Directories, v.Symlinks, v.Bytes = counts.Files, counts.Directories, counts.Symlinks, counts.Bytes
+	v.contentCounts = newContentCounts(counts)
 	return err
 }
 

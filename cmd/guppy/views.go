@@ -55,12 +55,17 @@ type pathRef struct {
 
 func newPathRef(path string) pathRef { return pathRef{path, base64Unless(path)} }
 
-// contentCounts counts what an upload or a tree has.
+// contentCounts counts what an upload or a tree has. An object that embeds a pointer lacks the counts as long as they are
+// not known.
 type contentCounts struct {
 	Files       int64 `json:"file_count"`      // number of files
 	Directories int64 `json:"directory_count"` // number of directories
 	Symlinks    int64 `json:"symlink_count"`   // number of symlinks
 	Bytes       int64 `json:"bytes"`           // length of the files
+}
+
+func newContentCounts(counts sqlrepo.Counts) *contentCounts {
+	return &contentCounts{counts.Files, counts.Directories, counts.Symlinks, counts.Bytes}
 }
 
 // entryContent is what is at a path of a tree.

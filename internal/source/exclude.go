@@ -48,6 +48,15 @@ func ParseExcludes(patterns []string) (*Excludes, error) {
 	return excludes, nil
 }
 
+// Positive returns a pattern with the same meaning, except that a "!" at its beginning is part of the name, where a
+// pattern that includes again what others exclude would mean nothing.
+func Positive(pattern string) string {
+	if strings.HasPrefix(pattern, "!") {
+		return `\` + pattern
+	}
+	return pattern
+}
+
 func parseRule(pattern string) (rule, error) {
 	r := rule{text: pattern}
 	pattern, r.include = strings.CutPrefix(pattern, "!")

@@ -32,18 +32,44 @@ type Planned struct {
 	State string
 }
 
+// ErrNothingSelected is returned if patterns say what is included, and nothing in a directory matches them.
+var ErrNothingSelected = errors.New("no entry is selected")
+
+// errFound ends a search.
+var errFound = errors.New("found")
+
+// requireSelected returns ErrNothingSelected if DryRun would. It reads the tree up to the first entry that is selected.
+func (r *Retriever) requireSelected(ctx context.Context, from tree.Resolved, out string) error {
+	look := *r
+	look.Progress = nil
+	_, err := look.DryRun(ctx, from, out, func(planned Planned) error {
+		if planned.Path == top {
+			return nil
+		}
+		return errFound
+	})
+	if errors.Is(err, errFound) {
+		return nil
+	}
+	return err
+}
+
+// top is the path of the beginning of a tree.
+const top = "."
+
 // DryRun calls show with each entry that To would write, in canonical order, and writes nothing. It reads no content of
-// files. The summary counts what is present as kept.
+// files. The summary counts what is present as kept. DryRun returns ErrNothingSelected if To does, after it has shown
+// the directory.
 func (r *Retriever) DryRun(ctx context.Context, from tree.Resolved, out string,
 	show func(Planned) error) (sum Summary, err error) {
-	top, name, exists, err := topOf(from, out)
+	outside, name, exists, err := topOf(from, out)
 	if err != nil {
 		return sum, err
 	}
 
 	var root *os.Root
 	if exists {
-		if root, err = os.OpenRoot(top); err != nil {
+		if root, err = os.OpenRoot(outside); err != nil {
 			return sum, err
 		}
 		defer root.Close() //nolint:errcheck // nothing was written
@@ -51,6 +77,9 @@ func (r *Retriever) DryRun(ctx context.Context, from tree.Resolved, out string,
 
 	plan := plan{Retriever: r, name: name, root: root, show: show}
 	err = tree.Walk(ctx, r.Blocks, from.Node, func(e tree.Entry) error { return plan.visit(ctx, e) }, plan.leave)
+	if err == nil && r.Select.Includes() && from.Node.Kind == tree.Directory && !plan.found {
+		err = ErrNothingSelected
+	}
 	return plan.sum, err
 }
 
@@ -62,6 +91,8 @@ type plan struct {
 	root *os.Root
 	show func(Planned) error
 	sum  Summary
+	// found is true if an entry below the beginning of the tree is selected.
+	found bool
 	// passed holds the directories on the way to the visited entry that are only made if something in them is selected.
 	passed []Planned
 }
@@ -73,7 +104,7 @@ func (p *plan) visit(ctx context.Context, e tree.Entry) error {
 
 	planned := Planned{Path: path.Join(p.name, path.Join(e.Names...)), Node: e.Node, State: New}
 	if planned.Path == "" {
-		planned.Path = "."
+		planned.Path = top
 	}
 
 	isDir := e.Node.Kind == tree.Directory
@@ -116,6 +147,7 @@ func (p *plan) add(planned Planned) (err error) {
 			return err
 		}
 	}
+	p.found = p.found || planned.Path != top
 	p.sum.count(planned)
 	return p.show(planned)
 }

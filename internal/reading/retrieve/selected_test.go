@@ -1,6 +1,8 @@
 package retrieve_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,7 +40,6 @@ func TestOnlyWhatIsSelectedIsWritten(t *testing.T) {
 			"latest.jpg": "-> 2025/d.jpg"}},
 		{[]string{"rome"}, []string{"*.txt"}, map[string]string{"2024/": "", "2024/rome/": "", "2024/rome/a.jpg": "rome"}},
 		{nil, []string{"/2024", "*.jpg"}, map[string]string{"2025/": "", "2025/paris/": "", "2025/paris/c.txt": "c"}},
-		{[]string{"nothing"}, nil, map[string]string{}},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
 		chosen := selecting(t, c.include, c.exclude)
@@ -58,6 +59,27 @@ func TestOnlyWhatIsSelectedIsWritten(t *testing.T) {
 			if _, err := os.Lstat(filepath.Join(out, path)); err != nil || state != retrieve.New {
 				t.Errorf("%q %q: %s was planned as %s: %v", c.include, c.exclude, path, state, err)
 			}
+		}
+	}
+}
+
+// TestNothingIsMadeIfNothingIsSelected looks for what is included before it makes the directory.
+func TestNothingIsMadeIfNothingIsSelected(t *testing.T) {
+	s := treetest.New()
+	root := album(s)
+	found := must(tree.Resolve(t.Context(), s, tree.Path{Root: root.CID}))(t)
+	for _, include := range []string{"nothing", "*.jpg"} {
+		out := filepath.Join(t.TempDir(), "out")
+		r := retrieve.Retriever{Blocks: s, Workers: 1, Select: must(selection.New([]string{include}, []string{"*.jpg"}))(t)}
+		if _, err := r.To(t.Context(), found, out); !errors.Is(err, retrieve.ErrNothingSelected) {
+			t.Errorf("%s: got %v", include, err)
+		}
+		_, err := r.DryRun(t.Context(), found, out, func(retrieve.Planned) error { return nil })
+		if !errors.Is(err, retrieve.ErrNothingSelected) {
+			t.Errorf("%s: a dry run got %v", include, err)
+		}
+		if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: the directory was made: %v", include, err)
 		}
 	}
 }

@@ -15,7 +15,7 @@ type Selection struct {
 }
 
 // New compiles patterns, which are relative to the beginning of the tree. An entry is selected if it, or a directory
-// above it, matches include, and neither it nor a directory above it matches exclude. Without include all entries
+// above it, matches include, where a "!" at the beginning is part of a name, and neither it nor a directory above it matches exclude. Without include all entries
 // match. New returns source.ErrBadPattern.
 func New(include, exclude []string) (*Selection, error) {
 	if len(include) == 0 && len(exclude) == 0 {
@@ -25,7 +25,11 @@ func New(include, exclude []string) (*Selection, error) {
 	s := &Selection{}
 	var err error
 	if len(include) > 0 {
-		if s.include, err = source.ParseExcludes(include); err != nil {
+		positive := make([]string, len(include))
+		for i, pattern := range include {
+			positive[i] = source.Positive(pattern)
+		}
+		if s.include, err = source.ParseExcludes(positive); err != nil {
 			return nil, fmt.Errorf("--include: %w", err)
 		}
 	}
@@ -34,6 +38,9 @@ func New(include, exclude []string) (*Selection, error) {
 	}
 	return s, nil
 }
+
+// Includes reports whether only entries that match a pattern are selected.
+func (s *Selection) Includes() bool { return s != nil && s.include != nil }
 
 // Unmatched returns the patterns that none of the judged entries has matched.
 func (s *Selection) Unmatched() (include, exclude []string) {
