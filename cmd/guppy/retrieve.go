@@ -195,13 +195,10 @@ func explainSelection(err error, selected *selection.Selection) error {
 		return err
 	}
 	include, _ := selected.Unmatched()
-	if len(include) == 0 {
-		return fmt.Errorf("%w: --exclude leaves out all that --include selects", err)
-	}
 	for i, pattern := range include {
 		include[i] = shellQuoted(pattern)
 	}
-	return fmt.Errorf("%w: nothing matches --include %s", err, strings.Join(include, " or "))
+	return fmt.Errorf("%w: nothing matches --include %s, unless --exclude leaves it out", err, strings.Join(include, " or "))
 }
 
 // warnOfUnmatched says which patterns have selected or left out nothing in all of a tree.
