@@ -132,7 +132,7 @@ func (v *dbInfoView) text(w io.Writer) {
 	fmt.Fprintln(w)
 
 	if v.Blocks > 0 {
-		fmt.Fprintf(w, "nodes       %d, %.1f bytes each with their indexes\n", v.Blocks, v.BytesPerBlock)
+		fmt.Fprintf(w, "blocks      %d, %.1f bytes each with their indexes\n", v.Blocks, v.BytesPerBlock)
 	}
 
 	v.tablesText(w)

@@ -131,7 +131,7 @@ func (r *report) text(w io.Writer) {
 	}
 	facts.Add("content", "%s", r.content())
 	facts.Add("new", "%s read, %s stored in %s, in %.1f s", progress.Bytes(r.ReadBytes), progress.Bytes(r.StoredBytes),
-		plural(r.Nodes, "node"), r.Seconds)
+		plural(r.Nodes, "block"), r.Seconds)
 
 	facts.Add("store", "%s", printable(r.store))
 	list := ""

@@ -443,7 +443,7 @@ func (v removalView) describe(planned bool) string {
 	}
 
 	text := fmt.Sprintf("%s %s, %s with %s, and %s of the store, %s", verb, plural(v.Entries, "entry"),
-		plural(v.Shards, "shard"), plural(v.Nodes, "node"), plural(v.Files, "file"), progress.Bytes(v.Bytes))
+		plural(v.Shards, "shard"), plural(v.Nodes, "block"), plural(v.Files, "file"), progress.Bytes(v.Bytes))
 	if v.empty() {
 		text = "nothing to delete"
 	}
