@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,6 +83,9 @@ func completeCommands(help *cobra.Command, args []string, text string) ([]string
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// fileValues are the names that usages have for the values of flags that may be files.
+var fileValues = []string{"FILE", "DIR", "URL", "GLOB", "STORE", "NAME=PATH", "SOURCE=PATH"}
+
 // flagCompletion returns what completes the value of a flag, or nil for files.
 func (a *app) flagCompletion(flag *pflag.Flag) cobra.CompletionFunc {
 	choices := config.Choices(settings[flag.Name])
@@ -112,8 +116,60 @@ func (a *app) flagCompletion(flag *pflag.Flag) cobra.CompletionFunc {
 			}
 			return a.completeNames(command, text, listSourceNames(args[0])), cobra.ShellCompDirectiveNoFileComp
 		}
+	case "sort":
+		return completeFields
 	}
-	return nil
+
+	switch value, _ := pflag.UnquoteUsage(flag); {
+	case value == "TAG":
+		return a.flagNames(cobra.ShellCompDirectiveNoFileComp, listTags)
+	case slices.Contains(fileValues, value):
+		return nil
+	}
+	return cobra.NoFileCompletions
+}
+
+// completeFields completes the last of the fields that --sort names with commas between them.
+func completeFields(command *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
+	begun := text[:strings.LastIndexByte(text, ',')+1]
+	if strings.HasPrefix(text[len(begun):], "-") {
+		begun += "-"
+	}
+
+	var fields []string
+	for _, field := range sortableFields(command) {
+		if full := begun + field; strings.HasPrefix(full, text) {
+			fields = append(fields, full)
+		}
+	}
+	return fields, cobra.ShellCompDirectiveNoFileComp
+}
+
+// sortableFields returns the fields of one value that the rows of a command's list have.
+func sortableFields(command *cobra.Command) (names []string) {
+	for _, output := range jsonOutputs()[strings.TrimPrefix(command.CommandPath(), "guppy ")] {
+		for _, list := range output.fields {
+			if row := elementType(list.field.Type); list.field.Type.Kind() == reflect.Slice && row.Kind() == reflect.Struct {
+				for _, field := range jsonFields(row) {
+					if kind := elementType(field.field.Type).Kind(); kind != reflect.Struct && field.field.Type.Kind() != reflect.Slice {
+						names = append(names, field.name)
+					}
+				}
+				break
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func listTags(ctx context.Context, repo *repository) (names []string, err error) {
+	tags, err := repo.Tags(ctx, sqlrepo.UploadFilter{})
+	for _, of := range tags {
+		names = append(names, of...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), err
 }
 
 // namedChoices returns the values of a flag whose description names them all, such as `auto|always|never`.

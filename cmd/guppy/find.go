@@ -164,8 +164,8 @@ func uploadsIn(ctx context.Context, repo *repository, names []string) ([]searche
 type match struct {
 	Upload int64 `json:"upload"` // number of the upload that has it
 	spaceRef
-	Source    string  `json:"source"`     // name of the source of the upload
-	StartedAt instant `json:"started_at"` // when the upload was begun
+	Source     string  `json:"source"`      // name of the source of the upload
+	FinishedAt instant `json:"finished_at"` // when the upload was completed
 	pathRef
 	entryContent
 	ModifiedAt instant `json:"modified_at"` // when the entry was last changed in the source
@@ -174,7 +174,7 @@ type match struct {
 
 var matchList = list[match]{
 	name: "matches", empty: "nothing matches in the uploads that were searched", columns: []column[match]{
-		{"UPLOADED (UTC)", func(v match) string { return v.StartedAt.short() }, whole},
+		{"FINISHED (UTC)", func(v match) string { return v.FinishedAt.short() }, whole},
 		{"SPACE", func(v match) string { return printable(v.Space) }, words},
 		{"KIND", func(v match) string { return v.Kind }, whole},
 		{"SIZE", func(v match) string { return v.size() }, number},
@@ -194,7 +194,7 @@ func (v match) size() string {
 func newMatch(in searched, entry sqlrepo.Listed) match {
 	path := entry.Path.String()
 	return match{
-		Upload: in.ID, spaceRef: newSpaceRef(in.space), Source: in.source.Name, StartedAt: formatTime(in.StartedAt),
+		Upload: in.ID, spaceRef: newSpaceRef(in.space), Source: in.source.Name, FinishedAt: formatTime(in.FinishedAt),
 		pathRef: newPathRef(path), entryContent: *newEntryContent(&entry),
 		ModifiedAt: formatTime(sqlrepo.NewTime(entry.Modified())), Name: fmt.Sprintf("%d/%s", in.ID, path),
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/display"
 )
 
@@ -304,8 +306,11 @@ func (l list[V]) fieldOfColumn(name string, fields map[string]any) string {
 
 	name = strings.ToLower(name)
 	candidates := []string{name, name + "_cid", name + "_at", strings.TrimSuffix(name, "s") + "_count"}
-	if name == "size" {
+	switch {
+	case name == "size":
 		candidates = []string{"bytes"}
+	case strings.HasPrefix(l.name, name): // the thing itself
+		candidates = append(candidates, "cid")
 	}
 	for _, candidate := range candidates {
 		if _, found := fields[candidate]; found {
@@ -325,8 +330,9 @@ func (l list[V]) sorted(fields []string, each func(yield func(V) error) error) (
 			return nil, fmt.Errorf("%w: --sort: rows can't be sorted by %s, which has many values", errUsage, name)
 		default:
 			if !found {
+				names := slices.Sorted(maps.Keys(empty))
 				return nil, fmt.Errorf("%w: --sort: there is no field %q%s; a row has %s", errUsage, name,
-					l.fieldOfColumn(name, empty), l.fieldNames())
+					cmp.Or(l.fieldOfColumn(name, empty), config.DidYouMean("", name, names)), l.fieldNames())
 			}
 		}
 	}

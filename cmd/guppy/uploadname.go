@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/reading/tree"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -106,8 +108,9 @@ func parseInSpace(text, name string, spaces []sqlrepo.Space) (uploadName, error)
 	case isNumber(upload):
 		parsed.number, err = parseNumber(upload)
 	case upload != latestUpload:
-		err = fmt.Errorf("%w: %q in %q is not an upload of space %q: %s", errUsage, upload, text, parsed.space.Name,
-			uploadForms)
+		suggestion := config.DidYouMean(parsed.space.Name+"/", upload, []string{latestUpload})
+		err = fmt.Errorf("%w: %q in %q is not an upload of space %q%s", errUsage, upload, text, parsed.space.Name,
+			cmp.Or(suggestion, ": "+uploadForms))
 	}
 	return parsed, err
 }
