@@ -149,14 +149,6 @@ func addTypes(types []reflect.Type, field jsonField) []reflect.Type {
 	return types
 }
 
-// elementType returns the type of the elements of a list, and of what a pointer points to.
-func elementType(t reflect.Type) reflect.Type {
-	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	return t
-}
-
 func pointedTo(t reflect.Type) reflect.Type {
 	if t.Kind() == reflect.Pointer {
 		return t.Elem()

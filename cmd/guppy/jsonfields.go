@@ -43,6 +43,14 @@ func jsonFields(t reflect.Type) (fields []jsonField) {
 	return fields
 }
 
+// elementType returns the type of the elements of a list, and of what a pointer points to.
+func elementType(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t
+}
+
 // rowValues returns the fields of the JSON object of a struct for templates: by their names, with their types. A field
 // that is absent in JSON is there, and empty.
 func rowValues(v reflect.Value) map[string]any {

@@ -144,7 +144,7 @@ func (l list[V]) stream(a *app, each func(yield func(V) error) error) error {
 }
 
 // each prints rows as they come. In JSON, end returns the other fields of the object, which end may base on the error
-// of the rows. In text, the line after the rows is that of footer, if there is one.
+// of the rows. In text, footer returns a line about all rows for standard error, if it is not nil.
 func (l list[V]) each(a *app, each func(yield func(V) error) error, end func(error) any, footer func() string) error {
 	sorted, err := l.sorted(a.listing.sort, each)
 	if err != nil {
@@ -195,10 +195,10 @@ func (l list[V]) text(a *app, each func(yield func(V) error) error, footer func(
 	})
 
 	err = errors.Join(err, table.Flush())
-	if err == nil && footer != nil {
-		_, err = fmt.Fprintln(out, footer())
-	}
 	err = errors.Join(err, out.Flush())
+	if err == nil && footer != nil {
+		err = a.sayAside(footer())
+	}
 	if err == nil && !filled && l.empty != "" {
 		err = a.sayAside(l.empty)
 	}

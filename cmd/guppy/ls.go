@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -32,6 +31,18 @@ type lsOptions struct {
 	progress                     *progress.Task
 }
 
+// check refuses flags that would change nothing.
+func (o lsOptions) check(name uploadName) error {
+	switch {
+	case name.alone && (o.long || o.recursive || o.human || o.tree):
+		return fmt.Errorf("%w: -l, -R, -h and --tree are for entries, and %s is a space: guppy ls %s/%s lists the entries "+
+			"of its latest upload", errUsage, printable(name.text), shellQuoted(name.text), latestUpload)
+	case o.human && !o.long:
+		return fmt.Errorf("%w: -h is for the lengths that -l shows: use -lh", errUsage)
+	}
+	return nil
+}
+
 func (a *app) lsCommand() *cobra.Command {
 	options := lsOptions{}
 	command := &cobra.Command{
@@ -47,6 +58,9 @@ func (a *app) lsCommand() *cobra.Command {
 			return err
 		}
 
+		if err := options.check(name); err != nil {
+			return err
+		}
 		if name.alone {
 			return a.listUploadsOf(ctx, repo, *name.space, false)
 		}
@@ -89,33 +103,54 @@ func newLsEntry(path string, node *tree.Node) lsEntry {
 	return e
 }
 
-// line returns the entry as a line of text, in which it is shown as its name.
-func (e lsEntry) line(options lsOptions, name string) string {
-	shown := name
-	if e.Kind == tree.Directory.String() {
-		shown += "/"
-	}
-
-	if !options.long {
-		return shown
-	}
-
-	size := "-"
-	switch {
-	case e.Bytes != nil && options.human:
-		size = progress.Bytes(*e.Bytes)
-	case e.Bytes != nil:
-		size = strconv.FormatInt(*e.Bytes, 10)
-	}
-
-	if e.Kind == tree.Symlink.String() {
-		shown += " -> " + printable(e.Target)
-	}
-	return fmt.Sprintf("%-9s %14s  %s  %s", e.Kind, size, e.CID, shown)
+// shownEntry is an entry with what is shown as its name, to which a tree adds branches.
+type shownEntry struct {
+	lsEntry
+	shown string
 }
 
-// entryList lists the entries of a directory. As text they are not a table: ls is like that of Unix.
+func (e shownEntry) name(long bool) string {
+	switch {
+	case e.Kind == tree.Directory.String():
+		return e.shown + "/"
+	case long && e.Kind == tree.Symlink.String():
+		return e.shown + " -> " + printable(e.Target)
+	}
+	return e.shown
+}
+
+func (e lsEntry) size(human bool) string {
+	switch {
+	case e.Bytes == nil:
+		return "-"
+	case human:
+		return progress.Bytes(*e.Bytes)
+	}
+	return strconv.FormatInt(*e.Bytes, 10)
+}
+
+// line returns the entry as a line of text.
+func (e shownEntry) line(options lsOptions) string {
+	if !options.long {
+		return e.name(false)
+	}
+	return fmt.Sprintf("%-9s %14s  %s  %s", e.Kind, e.size(options.human), e.CID, e.name(true))
+}
+
+// entryList lists the entries of a directory in JSON. Text is not a table, except on a terminal: ls is like that of Unix.
 var entryList = list[lsEntry]{name: "entries"}
+
+// longEntries is what -l shows on a terminal.
+func longEntries(options lsOptions) list[shownEntry] {
+	return list[shownEntry]{name: "entries", empty: emptyDirectory, columns: []column[shownEntry]{
+		{"KIND", func(e shownEntry) string { return e.Kind }, whole},
+		{"SIZE", func(e shownEntry) string { return e.size(options.human) }, number},
+		{"CID", func(e shownEntry) string { return e.CID }, identifier},
+		{"NAME", func(e shownEntry) string { return e.name(true) }, words},
+	}}
+}
+
+const emptyDirectory = "the directory is empty"
 
 func (a *app) ls(ctx context.Context, source *blocks.Source, named content, options lsOptions) error {
 	found, err := resolve(ctx, source, named.Path)
@@ -141,26 +176,43 @@ func (a *app) ls(ctx context.Context, source *blocks.Source, named content, opti
 		return err
 	}
 
-	out := bufio.NewWriter(a.stdout)
-	if options.tree && found.Node.Kind == tree.Directory {
-		err = writeTree(ctx, source, found.Node, options, out)
-	} else {
-		err = each(func(e lsEntry) error {
-			_, err := fmt.Fprintln(out, e.line(options, printable(e.Path)))
-			return err
-		})
+	shown := func(yield func(shownEntry) error) error {
+		if options.tree && found.Node.Kind == tree.Directory {
+			return eachOfTree(ctx, source, found.Node, task, yield)
+		}
+		return each(func(e lsEntry) error { return yield(shownEntry{e, printable(e.Path)}) })
 	}
-	return errors.Join(err, out.Flush())
+	if options.long && a.onTerminal() {
+		return longEntries(options).text(a, shown, nil)
+	}
+	return a.entryLines(shown, options)
 }
 
-// writeTree writes a directory as a tree.
-func writeTree(ctx context.Context, source *blocks.Source, root *tree.Node, options lsOptions, out io.Writer) error {
+// entryLines prints entries line by line. An empty directory says so on standard error.
+func (a *app) entryLines(each func(yield func(shownEntry) error) error, options lsOptions) error {
+	out, filled := bufio.NewWriter(a.stdout), false
+	err := each(func(e shownEntry) error {
+		filled = true
+		_, err := fmt.Fprintln(out, e.line(options))
+		return err
+	})
+
+	err = errors.Join(err, out.Flush())
+	if err == nil && !filled {
+		err = a.sayAside(emptyDirectory)
+	}
+	return err
+}
+
+// eachOfTree calls show for a directory and everything below it, with the branches of a tree before the names.
+func eachOfTree(ctx context.Context, source *blocks.Source, root *tree.Node, task *progress.Task,
+	show func(shownEntry) error) error {
 	// By depth: the name of the last entry of the directory that is open, and whether that entry was reached.
 	var last []string
 	var ended []bool
 
 	return tree.Walk(ctx, source, root, func(e tree.Entry) error {
-		options.progress.Add(1, 0)
+		task.Add(1, 0)
 		depth := len(e.Names)
 		name, branches := ".", ""
 		if depth > 0 {
@@ -173,8 +225,7 @@ func writeTree(ctx context.Context, source *blocks.Source, root *tree.Node, opti
 		if n := len(e.Children); n > 0 {
 			last = append(last, e.Children[n-1].Name)
 		}
-		_, err := fmt.Fprintln(out, newLsEntry(name, e.Node).line(options, branches+printable(name)))
-		return err
+		return show(shownEntry{newLsEntry(name, e.Node), branches + printable(name)})
 	}, nil)
 }
 
