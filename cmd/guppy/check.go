@@ -201,15 +201,11 @@ func (a *app) check(ctx context.Context, cfg *config.Config, repo *repository, o
 	}
 
 	left := &unsound{problems: summary.Problems, repaired: options.repair && options.yes}
-	again := func(flags ...string) string {
-		flags = slices.DeleteFunc(flags, func(flag string) bool { return slices.Contains(a.args, flag) })
-		return commandLine(slices.Concat([]string{"guppy"}, a.args, flags))
-	}
 	if out.repairable {
-		left.repair = again("--repair", "--yes")
+		left.repair = a.again("--repair", "--yes")
 	}
 	if !options.giveUp && out.lost {
-		left.giveUp = again("--give-up")
+		left.giveUp = a.again("--give-up")
 	}
 	return left
 }

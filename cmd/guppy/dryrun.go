@@ -37,8 +37,8 @@ type dryRun struct {
 	LeftOut        int64      `json:"left_out_count"`       // number of entries that would be left out
 	Entries        []dryEntry `json:"entries"`              // entries that are not unchanged
 
-	// run is the command that does the work.
-	run string
+	// run is the command that does the work, and all the one that lists all entries.
+	run, all string
 }
 
 // dryEntry is an entry that a run would look at.
@@ -96,7 +96,7 @@ func (d *dryRun) text(w io.Writer) {
 		facts.Below("%s %s%s", entry.Change, printable(entry.Path), why)
 	}
 	if n := len(d.Entries); n > listed {
-		facts.Below("%s", more(n, "--json"))
+		facts.Below("%s", more(n, d.all))
 	}
 
 	facts.Add("next", "%s", d.run)
@@ -193,7 +193,8 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 	}
 
 	args := slices.DeleteFunc(slices.Clone(a.args), func(arg string) bool { return strings.HasPrefix(arg, "--dry-run") })
-	result, whole := dryRun{DryRun: true, run: commandLine(append([]string{"guppy"}, args...))}, true
+	result, whole := dryRun{DryRun: true, run: commandLine(append([]string{"guppy"}, args...)),
+		all: a.again("--json")}, true
 	task := progress.NewTask("scanning", "file")
 	stop := a.showProgress(ctx, task.State)
 	defer stop()

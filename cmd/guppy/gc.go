@@ -175,6 +175,8 @@ type gcView struct {
 	Leftovers []leftoverView `json:"leftovers"` // copies of the database, and what killed processes have left
 
 	straysRemoved bool
+	// all is the command that lists all removals, or "".
+	all string
 }
 
 // strayCounts counts the files of stores that no upload there needs.
@@ -192,6 +194,9 @@ type strayCounts struct {
 func (a *app) collect(ctx context.Context, cfg *config.Config, repo *repository, options gcOptions) error {
 	view := &gcView{DryRun: !options.yes, Removals: []removalView{}, Leftovers: []leftoverView{},
 		straysRemoved: options.yes && options.strays}
+	if view.DryRun {
+		view.all = a.again("--json")
+	}
 
 	err := removing(ctx, repo, func(ctx context.Context) (err error) {
 		if view.Leftovers, err = a.ownLeftovers(cfg, repo, options); err != nil {
@@ -389,7 +394,7 @@ func (v *gcView) empty() bool {
 }
 
 func (v *gcView) text(w io.Writer) {
-	removalsText(w, v.deleted(), v.DryRun)
+	removalsText(w, v.deleted(), v.DryRun, v.all)
 
 	verb := "removed"
 	if v.DryRun {

@@ -76,14 +76,19 @@ func (a *app) colored() io.Writer {
 // listed is the number of paths that are printed of a list, so that a result fits on a screen. The rest is counted.
 const listed = 10
 
-// printMore says how many rows of a list were not printed, and how to see all.
+// printMore says how many rows of a list were not printed, and which command lists all, unless that is "".
 func printMore(w io.Writer, n int, all string) {
 	if n > listed {
 		fmt.Fprintf(w, "  %s\n", more(n, all))
 	}
 }
 
-func more(n int, all string) string { return fmt.Sprintf("and %d more: %s lists all", n-listed, all) }
+func more(n int, all string) string {
+	if all == "" {
+		return fmt.Sprintf("and %d more", n-listed)
+	}
+	return fmt.Sprintf("and %d more: %s lists all", n-listed, all)
+}
 
 // printableLines returns a text with escapes in place of what could upset a terminal. Its lines and tabs stay.
 func printableLines(text string) string {

@@ -80,11 +80,7 @@ func (rows storeRows) replicas(names []string) (replicas []sqlrepo.Store, err er
 	for _, name := range names {
 		row, err := rows.named(name)
 		if err != nil {
-			if known.ValidName(name) != nil {
-				name = "NAME"
-			}
-			return nil, fmt.Errorf("%w: a replica has to be a store that the repository knows: guppy store add %s URL adds it",
-				err, name)
+			return nil, rows.explainReplica(err, name)
 		}
 		if row.Identity == store.NoneIdentity {
 			return nil, fmt.Errorf("%w: a store %s can't be a replica: it keeps nothing", errUsage, store.NoneURL)
@@ -92,6 +88,17 @@ func (rows storeRows) replicas(names []string) (replicas []sqlrepo.Store, err er
 		replicas = append(replicas, row)
 	}
 	return replicas, nil
+}
+
+// explainReplica says what to do about a replica that is not known, unless another name is meant.
+func (rows storeRows) explainReplica(err error, name string) error {
+	if config.DidYouMean("", name, namesOf(rows, storeName)) != "" {
+		return err
+	}
+	if known.ValidName(name) != nil {
+		name = "NAME"
+	}
+	return fmt.Errorf("%w: a replica has to be a store that the repository knows: guppy store add %s URL adds it", err, name)
 }
 
 // replicaStores are the stores between which a command sends files.

@@ -47,6 +47,16 @@ func commandWith(cmd *cobra.Command, args ...string) string {
 	return commandLine(slices.Concat(words, args, flags))
 }
 
+// again returns the command line with further flags, those of them that it lacks.
+func (a *app) again(flags ...string) string {
+	flags = slices.DeleteFunc(flags, func(flag string) bool { return slices.Contains(a.args, flag) })
+	end := slices.Index(a.args, "--") // behind it are no flags
+	if end < 0 {
+		end = len(a.args)
+	}
+	return commandLine(slices.Concat([]string{"guppy"}, a.args[:end], flags, a.args[end:]))
+}
+
 // siblingWith is like commandWith but takes the name of another command, which gets the given flags that it has.
 func siblingWith(cmd *cobra.Command, name string, args ...string) string {
 	words := strings.Fields(name)

@@ -156,7 +156,7 @@ func (a *app) retrieve(ctx context.Context, repo *repository, named content, fou
 		r.Known = repo.EntriesBelow(ctx, named.upload.ID, r.Base)
 	}
 
-	view := retrieveView{}
+	view := retrieveView{all: a.again("--json")}
 	r.Failed = view.failed
 
 	r.Progress = progress.NewTask("retrieving", "file")
@@ -219,6 +219,9 @@ type retrieveView struct {
 	Kept     int64         `json:"kept_bytes"`    // length of the files that were there already
 	Failures int64         `json:"failure_count"` // number of files that could not be written
 	Failed   []pathFailure `json:"failures"`      // these files, at most 10,000 of them
+
+	// all is the command that lists all failures.
+	all string
 }
 
 // failed keeps a failure for the output.
@@ -241,5 +244,5 @@ func (v retrieveView) text(w io.Writer) {
 	for _, failure := range v.Failed[:min(len(v.Failed), listed)] {
 		fmt.Fprintf(w, "failed    %s: %s\n", printable(failure.Path), printable(failure.Reason))
 	}
-	printMore(w, int(v.Failures), "--json")
+	printMore(w, int(v.Failures), v.all)
 }

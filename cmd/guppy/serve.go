@@ -99,7 +99,7 @@ func (s served) text(w io.Writer) {
 	for _, root := range s.Roots[:min(len(s.Roots), listed)] {
 		fmt.Fprintf(w, "  %s  %s  %s\n", root.URL, printable(root.Space), printable(root.Source))
 	}
-	printMore(w, len(s.Roots), "--json")
+	printMore(w, len(s.Roots), "guppy upload ls")
 }
 
 // listRoots lists the roots of all complete uploads, the latest first.

@@ -42,9 +42,14 @@ func (a *app) transferCommand() *cobra.Command {
 				return fmt.Errorf("%w: name the source with --from, the target with --to, or both", errUsage)
 			}
 
-			for _, url := range []*string{&from, &to} {
-				if *url, err = expanded(*url, config.ExpandDatabaseURL); err != nil {
-					return fmt.Errorf("%w: %w", errUsage, err)
+			for _, flag := range []struct {
+				name string
+				url  *string
+			}{{"--from", &from}, {"--to", &to}} {
+				given := *flag.url
+				if *flag.url, err = expanded(given, config.ExpandDatabaseURL); err != nil {
+					// What is refused is a path, which has no password.
+					return fmt.Errorf("%w: %s %q: %w", errUsage, flag.name, given, err)
 				}
 			}
 			return a.transfer(cmd.Context(), cfg, from, to, allowLive)

@@ -183,7 +183,7 @@ func (a *app) prune(ctx context.Context, cfg *config.Config, repo *repository, n
 		if err != nil {
 			return err
 		}
-		decided, err := decisions(source, verdicts)
+		decided, err := decisions(space, source, verdicts)
 		if err != nil {
 			return err
 		}
@@ -264,7 +264,8 @@ func judge(ctx context.Context, repo *repository, source sqlrepo.Source, policy 
 
 // decisions returns what the removal of each upload is decided from. It returns errKeepsNothing if there are uploads,
 // and none is kept.
-func decisions(source sqlrepo.Source, verdicts []retention.Verdict) (map[int64]removal.Decision, error) {
+func decisions(space sqlrepo.Space, source sqlrepo.Source,
+	verdicts []retention.Verdict) (map[int64]removal.Decision, error) {
 	var kept []int64
 	for _, verdict := range verdicts {
 		if verdict.Kept() {
@@ -272,8 +273,8 @@ func decisions(source sqlrepo.Source, verdicts []retention.Verdict) (map[int64]r
 		}
 	}
 	if len(verdicts) > 0 && len(kept) == 0 {
-		return nil, fmt.Errorf("source %q: %w: nothing was changed; guppy upload rm removes uploads one by one, and "+
-			"--source names the sources to prune", source.Name, errKeepsNothing)
+		return nil, fmt.Errorf("source %q of space %q: %w: nothing was changed; guppy upload rm UPLOAD removes one, and "+
+			"--source NAME prunes another source alone", source.Name, space.Name, errKeepsNothing)
 	}
 
 	decided := map[int64]removal.Decision{}

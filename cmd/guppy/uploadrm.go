@@ -245,6 +245,7 @@ func (a *app) removeUploads(ctx context.Context, cfg *config.Config, repo *repos
 func (a *app) askToRemove(ctx context.Context, collector *gc.Collector, chosen []removable, options uploadRmOptions,
 	pruned *prunedView) (bool, error) {
 	view := newRemovedView(true, collector, pruned)
+	view.all = a.again("--dry-run", "--json")
 	stop := a.showProgress(ctx, collector.Progress.State)
 	defer stop()
 	for _, group := range chosen {
@@ -288,6 +289,8 @@ type removedView struct {
 
 	uploads   []uploadInSpace
 	keepFiles bool
+	// all is the command that lists all of what would be removed, or "".
+	all string
 }
 
 // uploadInSpace is an upload with the name of its space, since an upload may be named without its number.
@@ -362,9 +365,9 @@ func (v *removedView) text(w io.Writer) {
 			fmt.Fprintf(w, "%s was removed%s\n", upload.name(), already(upload.Upload))
 		}
 	}
-	printMore(w, len(v.uploads), "--json")
+	printMore(w, len(v.uploads), v.all)
 
-	removalsText(w, v.Removals, v.DryRun)
+	removalsText(w, v.Removals, v.DryRun, v.all)
 	v.keptText(w)
 
 	if v.keepFiles {
@@ -401,8 +404,9 @@ func newRemovalView(space sqlrepo.Space, s gc.Summary) removalView {
 	}
 }
 
-// removalsText prints a line for each space, and a line for all if there are too many.
-func removalsText(w io.Writer, spaces []removalView, planned bool) {
+// removalsText prints a line for each space, and if there are too many a line for all, and how to list them unless that
+// is "".
+func removalsText(w io.Writer, spaces []removalView, planned bool, list string) {
 	for _, space := range spaces[:min(len(spaces), listed)] {
 		space.text(w, planned)
 	}
@@ -410,7 +414,7 @@ func removalsText(w io.Writer, spaces []removalView, planned bool) {
 		return
 	}
 
-	printMore(w, len(spaces), "--json")
+	printMore(w, len(spaces), list)
 	var all removalView
 	for _, space := range spaces {
 		all.add(space)
