@@ -145,10 +145,17 @@ func completeFields(command *cobra.Command, _ []string, text string) ([]string, 
 	return fields, cobra.ShellCompDirectiveNoFileComp
 }
 
+// sortedLists names the lists that --sort sorts, for commands that print other lists before them.
+var sortedLists = map[string]string{"prepare": "entries", "stats": "spaces", "upload prune": "uploads"}
+
 // sortableFields returns the fields of one value that the rows of a command's list have.
 func sortableFields(command *cobra.Command) (names []string) {
-	for _, output := range jsonOutputs()[strings.TrimPrefix(command.CommandPath(), "guppy ")] {
+	path := strings.TrimPrefix(command.CommandPath(), "guppy ")
+	for _, output := range jsonOutputs()[path] {
 		for _, list := range output.fields {
+			if want := sortedLists[path]; want != "" && list.name != want {
+				continue
+			}
 			if row := elementType(list.field.Type); list.field.Type.Kind() == reflect.Slice && row.Kind() == reflect.Struct {
 				for _, field := range jsonFields(row) {
 					if kind := elementType(field.field.Type).Kind(); kind != reflect.Struct && field.field.Type.Kind() != reflect.Slice {

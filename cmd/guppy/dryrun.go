@@ -49,6 +49,8 @@ type dryEntry struct {
 	Size   int64       `json:"bytes"`            // length of a file
 }
 
+var dryList = list[dryEntry]{name: "entries"}
+
 func (d *dryRun) add(f scan.Finding) {
 	switch f.Change {
 	case scan.Same:
@@ -211,6 +213,9 @@ func (a *app) preview(ctx context.Context, cfg *config.Config, path string, repo
 
 	if whole {
 		scanning.Excludes.WarnOfUnmatched(a.log, path, patternOrigin(cfg))
+	}
+	if printed, err := dryList.within(a, &result.Entries); err != nil || printed {
+		return err
 	}
 	return a.print(&result, result.text)
 }

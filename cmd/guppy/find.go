@@ -19,9 +19,9 @@ import (
 const findHelp = `Find lists the entries of complete uploads that match a PATTERN, the latest
 upload first. A pattern means what it means in a .gitignore file: "*.jpg"
 matches names in all directories, "/2024/*.jpg" paths from the top, and "**"
-spans directories; a "!" at the beginning is part of a name. A directory that matches is listed without what is in it. The
-name of a match begins with the upload, so guppy retrieve and guppy ls take it
-as it is. It reads rows only, no store.
+spans directories; only "!" is a letter like any other. A directory that matches
+is listed without what is in it. The name of a match begins with the upload, so
+guppy retrieve and guppy ls take it as it is. It reads rows only, no store.
 
 With --in, only some uploads are searched.
 

@@ -242,6 +242,35 @@ func (l list[V]) formatter(format string, out io.Writer, terminal bool) (func(V)
 	}, nil
 }
 
+// within sorts the rows of a result that is more than its list. With --format it prints them in place of the result.
+func (l list[V]) within(a *app, rows *[]V) (printed bool, err error) {
+	sorted, err := l.sorted(a.listing.sort, eachOf(*rows))
+	if err != nil {
+		return false, err
+	}
+	held := []V{}
+	if err := sorted(func(row V) error { held = append(held, row); return nil }); err != nil {
+		return false, err
+	}
+	*rows = held
+
+	switch {
+	case a.listing.format == "":
+		return false, nil
+	case a.json:
+		return false, errBothForms
+	}
+	return true, l.formatted(a, eachOf(held))
+}
+
+// refuseListFlags returns an error if flags of lists were given to a command that prints none.
+func (a *app) refuseListFlags(list string) error {
+	if l := a.listing; len(l.sort) > 0 || l.format != "" || l.full {
+		return fmt.Errorf("%w: --sort, --format and --full are for the list of %s", errUsage, list)
+	}
+	return nil
+}
+
 // rowPrinter prints rows as they are found or, if they are to be sorted, at the end.
 type rowPrinter[V any] struct {
 	list list[V]

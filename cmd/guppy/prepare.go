@@ -34,6 +34,11 @@ func (a *app) prepareCommand() *cobra.Command {
 			return err
 		}
 
+		if !dry {
+			if err := a.refuseListFlags("--dry-run"); err != nil {
+				return err
+			}
+		}
 		if err := checkTags(a.tags); err != nil {
 			return err
 		}
@@ -58,6 +63,7 @@ func (a *app) prepareCommand() *cobra.Command {
 	expandArgs(command, config.ExpandPath, 0)
 	a.addPrepareFlags(command)
 	command.Flags().BoolVar(&dry, "dry-run", false, "print what would be read and why, and change nothing")
+	a.addRowFlags(command)
 	command.Flags().String("space", "", "`NAME` or DID of the space (default \"default\"); a new name adds a space")
 
 	return command

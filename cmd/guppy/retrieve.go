@@ -61,8 +61,10 @@ func (a *app) retrieveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if list := a.listing; !options.dry && (len(list.sort) > 0 || list.format != "" || list.full) {
-			return fmt.Errorf("%w: --sort, --format and --full are for the list of --dry-run", errUsage)
+		if !options.dry {
+			if err := a.refuseListFlags("--dry-run"); err != nil {
+				return err
+			}
 		}
 		if args[1] == "-" && (selected != nil || options.dry) {
 			return fmt.Errorf("%w: a file on standard output takes no --include, --exclude or --dry-run", errUsage)

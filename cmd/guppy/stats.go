@@ -35,6 +35,11 @@ func (a *app) statsCommand() *cobra.Command {
 		if limits.Depth < 1 || limits.Elements < 1 {
 			return fmt.Errorf("%w: --depth and --top want numbers above 0", errUsage)
 		}
+		if len(args) > 0 {
+			if err := a.refuseListFlags("spaces, without UPLOAD"); err != nil {
+				return err
+			}
+		}
 		if len(args) == 0 {
 			return a.repositoryStats(ctx, repo)
 		}
@@ -49,6 +54,7 @@ func (a *app) statsCommand() *cobra.Command {
 	flags.SortFlags = false
 	flags.IntVar(&limits.Depth, "depth", 1, "tell directories apart by `N` names")
 	flags.IntVar(&limits.Elements, "top", 10, "show the `N` largest of each")
+	a.addListFlags(command)
 	return command
 }
 
@@ -261,8 +267,13 @@ func (a *app) repositoryStats(ctx context.Context, repo *repository) error {
 		view.add(of)
 	}
 	stop()
+	if printed, err := spaceStatsList.within(a, &view.Spaces); err != nil || printed {
+		return err
+	}
 	return a.print(view, view.text)
 }
+
+var spaceStatsList = list[spaceStats]{name: "spaces"}
 
 // count adds an upload. The shards of a removed one are there because others need them.
 func (s *spaceStats) count(ctx context.Context, repo *repository, upload sqlrepo.Upload) error {

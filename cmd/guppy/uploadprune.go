@@ -70,6 +70,9 @@ func (a *app) uploadPruneCommand() *cobra.Command {
 			return fmt.Errorf("%w: say what to keep, such as --keep-last 3 or --keep-daily 7: guppy upload prune --help "+
 				"lists the rules", errUsage)
 		}
+		if a.listing.format != "" && !options.dryRun {
+			return fmt.Errorf("%w: --format is for the list of --dry-run", errUsage)
+		}
 		return nil
 	}
 
@@ -92,6 +95,7 @@ func (a *app) uploadPruneCommand() *cobra.Command {
 	flags.Var((*tagsFlag)(&options.policy.Tags), "keep-tag", "keep uploads with this `TAG`; may be repeated")
 	flags.StringVar(&options.source, "source", "", "only uploads of the source with this `NAME`")
 	addUploadRemovalFlags(command, &options.uploadRmOptions)
+	a.addListFlags(command)
 	return command
 }
 
@@ -196,6 +200,9 @@ func (a *app) prune(ctx context.Context, cfg *config.Config, repo *repository, n
 		}
 	}
 
+	if printed, err := pruneList.within(a, &view.Uploads); err != nil || printed {
+		return err
+	}
 	if len(group.uploads) == 0 {
 		none := &removedView{DryRun: view.shown, Removed: []int64{}, Removals: []removalView{}, prunedView: view}
 		if err := a.print(none, view.text); err != nil {
@@ -299,14 +306,19 @@ type prunedUpload struct {
 	Tags       []string `json:"tags"`        // its tags, sorted
 	Keep       bool     `json:"keep"`        // whether it stays
 	Reasons    []string `json:"reasons"`     // the rules that keep it
+
+	// finished is when it was completed in the time zone by which days are told apart.
+	finished time.Time
 }
+
+var pruneList = list[prunedUpload]{name: "uploads"}
 
 func (v *prunedView) add(source sqlrepo.Source, verdicts []retention.Verdict) {
 	for _, verdict := range verdicts {
 		v.Uploads = append(v.Uploads, prunedUpload{
 			Upload: verdict.Upload.ID, Source: source.Name, FinishedAt: formatTime(sqlrepo.NewTime(verdict.Upload.At)),
 			Tags: append([]string{}, verdict.Upload.Tags...), Keep: verdict.Kept(),
-			Reasons: append([]string{}, verdict.Reasons...),
+			Reasons: append([]string{}, verdict.Reasons...), finished: verdict.Upload.At,
 		})
 	}
 }
@@ -321,14 +333,14 @@ func (v *prunedView) table(w io.Writer, verb string, keep bool) {
 	for _, upload := range v.Uploads {
 		if upload.Keep == keep {
 			rows = append(rows, []string{
-				fmt.Sprint(upload.Upload), printable(upload.Source), upload.FinishedAt.short(),
+				fmt.Sprint(upload.Upload), printable(upload.Source), upload.finished.Format("2006-01-02 15:04 MST"),
 				strings.Join(upload.Reasons, ", "), strings.Join(printables(upload.Tags), ", "),
 			})
 		}
 	}
 	fmt.Fprintf(w, "%s %s\n", verb, plural(int64(len(rows)), "upload"))
 	writeTable(w, []display.Column{
-		{Title: "UPLOAD", Right: true}, {Title: "SOURCE"}, {Title: "FINISHED (UTC)"}, {Title: "REASONS", Optional: true},
+		{Title: "UPLOAD", Right: true}, {Title: "SOURCE"}, {Title: "FINISHED"}, {Title: "REASONS", Optional: true},
 		{Title: "TAGS", Optional: true},
 	}, len(rows), func(i int) []string { return rows[i] })
 }
