@@ -49,7 +49,7 @@ type uploadStatus struct {
 	Entries        int64    `json:"entry_count"`                   // number of entries that the scan has found
 	LinkedEntries  int64    `json:"linked_entry_count"`            // number of entries that are linked
 	IndexedBlocks  int64    `json:"indexed_block_count,omitempty"` // number of blocks in its indexes, while they are built
-	PackedFiles    int64    `json:"packed_file_count"`             // number of files that are packed
+	PackedFiles    int64    `json:"packed_file_count"`             // number of files that are packed from their beginning
 	PlannedFiles   int64    `json:"planned_file_count"`            // number of files to pack in all
 	PackedBytes    int64    `json:"packed_bytes"`                  // length of what is packed of these files
 	PlannedBytes   int64    `json:"planned_bytes"`                 // length of these files

@@ -74,10 +74,10 @@ func commitOf(info *debug.BuildInfo) string {
 
 // versionView is the output of version.
 type versionView struct {
-	Version  string `json:"version"`  // version of the program
-	Commit   string `json:"commit"`   // what it was built from, if that is known
-	Go       string `json:"go"`       // version of Go that built it
-	Platform string `json:"platform"` // operating system and architecture
+	Version  string `json:"version"`          // version of the program
+	Commit   string `json:"commit,omitempty"` // what it was built from, if that is known
+	Go       string `json:"go"`               // version of Go that built it
+	Platform string `json:"platform"`         // operating system and architecture
 }
 
 func (v versionView) text(w io.Writer) {
