@@ -21,6 +21,9 @@ var (
 	ErrUnavailable = core.ErrUnavailable
 	// ErrUnusable is returned if the database can't be used as it is: read-only, full, damaged.
 	ErrUnusable = core.ErrUnusable
+	// ErrRewound is returned once it shows that the database has lost commits of this process, as after a failover to
+	// a standby that lagged. All later work of the process ends with the same error.
+	ErrRewound = core.ErrRewound
 	// ErrLeaseLost is returned if another worker has taken over the work. Nothing was changed.
 	ErrLeaseLost = errors.New("another worker has taken over")
 	// ErrState is returned if an upload is not in the state from which it was to be changed. Nothing was changed.

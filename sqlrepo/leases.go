@@ -49,6 +49,19 @@ type Claim struct {
 	Term   time.Duration
 	// Except are the keys of shards that the worker does not want, such as those that it has already.
 	Except []int64
+	// Known, if not nil, is the upload as the worker knows it. After a failover that has lost commits another upload
+	// may have its key: of that one nothing is claimed.
+	Known *Upload
+}
+
+// known matches if the upload is still the one that the worker knows.
+func (c Claim) known() sq.Sqlizer {
+	if c.Known == nil {
+		return nil
+	}
+	same := sq.Select("1").From("uploads AS known").
+		Where(sq.Eq{"known.id": c.Known.ID, "known.source": c.Known.Source, "known.started_at": c.Known.StartedAt})
+	return sq.ConcatExpr("EXISTS (", same, ")")
 }
 
 // Unit is work that a lease is on: a Stage or a Shard.
@@ -83,7 +96,7 @@ func (r *Repository) claim(ctx context.Context, doing, table string, fields []st
 	update := sq.Update(table).Set("worker", Text(claim.Worker)).Set("progress", 0).
 		Set("lease_began", r.db.At(0)).Set("lease_seen", r.db.At(0)).Set("lease_ends", r.db.At(claim.Term)).
 		Set("attempts", sq.Expr("attempts + CASE WHEN token = 0 THEN 0 ELSE 1 END")).
-		Where(which).Suffix("RETURNING " + core.ColumnList(fields))
+		Where(which).Where(claim.known()).Suffix("RETURNING " + core.ColumnList(fields))
 
 	r.unclaimLate(ctx)
 	err := r.db.Retry(ctx, doing, func() error {

@@ -62,6 +62,14 @@ func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error)
 	return lock, nil
 }
 
+// RequireCommits returns ErrRewound if the database has lost commits of this process. Each transaction does that, too.
+func (r *Repository) RequireCommits(ctx context.Context) error {
+	if !r.db.Server {
+		return ctx.Err()
+	}
+	return r.db.Transact(ctx, "look for earlier commits", func(*core.Tx) error { return nil })
+}
+
 // Notify informs other processes that there is something new, if the engine can. If that fails, they find out by
 // themselves.
 func (r *Repository) Notify(ctx context.Context) error {

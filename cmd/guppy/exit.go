@@ -58,7 +58,7 @@ var absences = []error{source.ErrAbsent, store.ErrAbsent, pipeline.ErrSkipped}
 
 var databaseErrors = []error{
 	sqlrepo.ErrLocked, sqlrepo.ErrLockLost, sqlrepo.ErrAtWork, sqlrepo.ErrUnavailable, sqlrepo.ErrUnusable,
-	sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost,
+	sqlrepo.ErrConflict, sqlrepo.ErrLeaseLost, sqlrepo.ErrRewound,
 	copying.ErrSourceInUse, copying.ErrNotEmpty,
 	migrate.ErrOlder, migrate.ErrNewer, migrate.ErrDirty, migrate.ErrForeign, migrate.ErrBusy, migrate.ErrPooled,
 	errDatabase,

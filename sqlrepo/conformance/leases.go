@@ -17,6 +17,7 @@ func leases() []test {
 		{"are set aside", onEach(setAside)},
 		{"go by the database's clock", onEach(databaseClock)},
 		{"tell no two claims apart by their worker", onEach(sameWorker)},
+		{"are on the upload that the worker knows", onEach(claimKnown)},
 		{"end when the clock steps back behind their term", onEach(clockStepsBack)},
 		{"pause no longer than any when the clock steps back", onEach(clockStepsBackInPause)},
 	}
@@ -237,4 +238,24 @@ func sameWorker(l *leased) {
 	l.expire()
 	l.claim("same")
 	l.fails(l.Release(l.ctx, unit), sqlrepo.ErrLeaseLost)
+}
+
+// claimKnown has other uploads than the one that the worker knows: they got its key after the database went back to
+// an earlier state.
+func claimKnown(l *leased) {
+	known := must(l.Upload(l.ctx, 1))(l.t)
+	later, elsewhere := known, known
+	later.StartedAt = sqlrepo.NewTime(known.StartedAt.Add(time.Microsecond))
+	elsewhere.Source++
+
+	for _, other := range []sqlrepo.Upload{later, elsewhere} {
+		claim := claim("worker")
+		claim.Known = &other
+		_, err := l.take(l.Repository, claim)
+		l.fails(err, sqlrepo.ErrNothingToClaim)
+	}
+
+	claim := claim("worker")
+	claim.Known = &known
+	must(l.take(l.Repository, claim))(l.t)
 }

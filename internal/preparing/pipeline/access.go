@@ -36,9 +36,17 @@ var ErrSkipped = errors.New("upload skipped on this host")
 
 // located is the access of an upload, or the reason why it was not found.
 type located struct {
+	is     identity
 	access *Access
 	err    error
 	until  time.Time
+}
+
+// identity tells an upload from another one that got its key after a failover that has lost commits.
+type identity struct{ source, started int64 }
+
+func identityOf(upload sqlrepo.Upload) identity {
+	return identity{upload.Source, upload.StartedAt.UnixMicro()}
 }
 
 // access finds the source and store of an upload for this worker. An upload that has ended needs none, and gets nil.
@@ -50,7 +58,7 @@ func (c *crew) access(ctx context.Context, upload sqlrepo.OpenUpload) (*Access, 
 
 	c.mu.Lock()
 	known := c.accesses[upload.ID]
-	fresh := known != nil && time.Now().Before(known.until)
+	fresh := known != nil && known.is == identityOf(upload.Upload) && time.Now().Before(known.until)
 	if fresh {
 		c.use(known.access)
 	}
@@ -90,17 +98,17 @@ func (c *crew) access(ctx context.Context, upload sqlrepo.OpenUpload) (*Access, 
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.locate(upload.ID, access, err)
+	c.locate(upload.ID, identityOf(upload.Upload), access, err)
 	return access, err
 }
 
 // locate notes the access of an upload, or why it was not found. Its caller holds mu.
-func (c *crew) locate(upload int64, access *Access, err error) {
+func (c *crew) locate(upload int64, is identity, access *Access, err error) {
 	c.use(access)
 	if known := c.accesses[upload]; known != nil {
 		c.drop(known.access)
 	}
-	c.accesses[upload] = &located{access, err, time.Now().Add(lookAgain)}
+	c.accesses[upload] = &located{is, access, err, time.Now().Add(lookAgain)}
 }
 
 // keepAccesses drops the accesses of uploads without work left: an open handle keeps a mount from being unmounted.
@@ -169,7 +177,9 @@ func (c *crew) skip(ctx context.Context, l *lease, what string, failure error) e
 	c.Log.Warn("taking no work of an upload for now", "upload", upload, "work", what, "reason", failure)
 
 	c.mu.Lock()
-	c.locate(upload, nil, fmt.Errorf("%w: %w", ErrSkipped, failure))
+	if known := c.accesses[upload]; known != nil {
+		c.locate(upload, known.is, nil, fmt.Errorf("%w: %w", ErrSkipped, failure))
+	}
 	clear(c.failing)
 	c.mu.Unlock()
 
@@ -189,7 +199,7 @@ func uploadOf(unit sqlrepo.Unit) int64 {
 // isDatabase reports whether the repository could not be used.
 func isDatabase(err error) bool {
 	return errors.Is(err, sqlrepo.ErrUnavailable) || errors.Is(err, sqlrepo.ErrUnusable) ||
-		errors.Is(err, sqlrepo.ErrConflict)
+		errors.Is(err, sqlrepo.ErrConflict) || errors.Is(err, sqlrepo.ErrRewound)
 }
 
 // isHost reports whether work failed because this host lacks something: the source as a whole, resources, or room

@@ -330,8 +330,10 @@ func (b *board) claimFirst(ctx context.Context) (next task, ended bool, changed 
 
 // claim claims the stage or the next shard of an upload. It returns nil if there is nothing to claim.
 func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, access *Access) (task, error) {
+	claim := b.crew.claim
+	claim.Known = &upload.Upload
 	if upload.Claimable {
-		stage, err := b.crew.Repo.ClaimStage(ctx, b.crew.claim, upload.ID)
+		stage, err := b.crew.Repo.ClaimStage(ctx, claim, upload.ID)
 		b.claimed(upload.ID, func(o *sqlrepo.OpenUpload) { o.Claimable = false })
 		if err == nil {
 			return &stageTask{stage: stage, access: access}, nil
@@ -346,7 +348,6 @@ func (b *board) claim(ctx context.Context, upload sqlrepo.OpenUpload, access *Ac
 	}
 
 	// A lease may have ended before this worker noticed: it must not claim its own shards again.
-	claim := b.crew.claim
 	claim.Except = b.crew.sealer.held()
 	shard, err := b.crew.Repo.ClaimShard(ctx, claim, upload.ID, below)
 	if err != nil {

@@ -129,6 +129,11 @@ func (j *Job) Run(ctx context.Context) (result Result, err error) {
 
 // look finds out what other workers have made of the upload.
 func (j *Job) look(ctx context.Context, upload sqlrepo.Upload, result *Result) (err error) {
+	// Otherwise the upload could be another one that has its key.
+	if err := j.Repo.RequireCommits(ctx); err != nil {
+		return err
+	}
+
 	result.Upload, err = j.Repo.Upload(ctx, upload.ID)
 	gone := errors.Is(err, sqlrepo.ErrNotFound) || err == nil && result.Upload.State == sqlrepo.Removed
 	if !gone {

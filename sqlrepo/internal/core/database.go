@@ -5,6 +5,7 @@ package core
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	sq "github.com/Masterminds/squirrel"
@@ -24,6 +25,8 @@ type DB struct {
 	backoff  time.Duration
 	outage   outage
 	receipts receipts
+	// rewound is set once the database is known to have lost commits.
+	rewound atomic.Bool
 }
 
 // Settings say how a DB works.

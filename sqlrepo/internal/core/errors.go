@@ -21,6 +21,11 @@ var (
 	ErrUnavailable = errors.New("database is unavailable")
 	// ErrUnusable is returned if the database can't be used as it is: read-only, full, damaged.
 	ErrUnusable = errors.New("database can't be used")
+	// ErrRewound is returned once it shows that the database has lost commits of this process: it went back to an
+	// earlier state, as it does after a failover to a standby that lagged, or when a backup is put in its place. All
+	// later work of the process ends with the same error. Another process may begin with what is there.
+	ErrRewound = errors.New("the database has lost commits of this process: it went back to an earlier state, as " +
+		"after a failover to a standby that lagged: run the command again, then guppy check")
 )
 
 var sentinels = map[dialect.Class]error{

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,9 +15,12 @@ import (
 // receipt is a counter that every transaction holding it raises by one. If a commit got no answer, the next attempt
 // sees by the counter whether the commit succeeded, and waits for it if it is still under way. The server's own
 // number of the transaction would not do: after a crash another transaction gets the same number.
+//
+// A counter that is behind its receipt shows that the database has lost commits, see ErrRewound.
 type receipt struct {
 	counter string
-	value   int64
+	// value is what the counter was raised to by the last commit that got an answer.
+	value int64
 	// made is the day on which the receipt was made.
 	made int64
 }
@@ -33,44 +37,69 @@ func (db *DB) onceWith(ctx context.Context, receipt *receipt, again bool, fn fun
 
 		// Find out whether an earlier attempt was committed before fn runs again.
 		if again {
-			if err := tx.Flush(ctx); err != nil {
+			err := tx.Flush(ctx)
+			// What was committed can be seen before standbys have it, if the wait for them was broken off. The raised
+			// counter is committed after it, and so is the proof that synchronous standbys have both.
+			if errors.Is(err, errCommitted) {
+				return nil
+			}
+			if err != nil {
 				return err
 			}
 		}
 		return fn(tx)
 	})
 
-	// The earlier attempt has raised the counter, and this one was rolled back.
-	if errors.Is(err, errCommitted) {
-		value[0], err = receipt.value+1, nil
-	}
 	if err == nil {
-		receipt.value = value[0]
+		db.receipts.landed(receipt, value[0])
 	}
 	return err
 }
 
-// raise makes the transaction fail with errCommitted if it is a retry and the counter was raised before. A counter
-// that starts over was cleaned up meanwhile.
+// raise makes the transaction fail with errCommitted if it is a retry and the counter was raised before, and with
+// ErrRewound if this receipt or another one has got ahead of its counter.
 func (db *DB) raise(ctx context.Context, tx *Tx, receipt *receipt, again bool, value []int64) error {
 	if receipt.value == 0 {
 		if err := forgetReceipts(ctx, tx, receipt.made); err != nil {
 			return err
 		}
 	}
+
+	// Commits are lost from the last one backwards, and the last one may have raised another counter.
+	if others, count := db.receipts.others(receipt); count > 0 {
+		found := make([]int64, 1)
+		if err := tx.LaterRead(ctx, found, others, func(int64) error {
+			return db.rewoundUnless(found[0] == int64(count))
+		}); err != nil {
+			return err
+		}
+	}
+
 	return tx.LaterRead(ctx, value, Raised(receipt.counter, 1), func(int64) error {
-		if again && value[0] == receipt.value+2 {
+		if again && value[0] >= receipt.value+2 {
 			return errCommitted
 		}
-		return nil
+		return db.rewoundUnless(value[0] > receipt.value)
 	})
+}
+
+// rewoundUnless returns nil if all is well. From ErrRewound on all work of the handle ends with that error: what this
+// process has in memory may be true no longer.
+func (db *DB) rewoundUnless(well bool) error {
+	if well {
+		return nil
+	}
+	db.rewound.Store(true)
+	return ErrRewound
 }
 
 // ReceiptPrefix begins the name of a receipt's counter. It is followed by the day on which the receipt was made.
 const (
 	ReceiptPrefix   = "receipt-"
 	receiptLifetime = 30
-	secondsADay     = 24 * 60 * 60
+	// A receipt is given up long before its counter is removed, which would look like a lost commit.
+	receiptUse  = receiptLifetime / 2
+	secondsADay = 24 * 60 * 60
 )
 
 func receiptName(day int64) string { return fmt.Sprintf("%s%08d", ReceiptPrefix, day) }
@@ -78,12 +107,12 @@ func receiptName(day int64) string { return fmt.Sprintf("%s%08d", ReceiptPrefix,
 // takeReceipt returns a free receipt, or makes one. Days are those of the database's clock: a host that went by its
 // own clock could take the receipts of others for old ones.
 func (db *DB) takeReceipt(ctx context.Context) (*receipt, error) {
-	if free := db.receipts.take(); free != nil {
-		return free, nil
-	}
 	day, err := db.today(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if free := db.receipts.take(day); free != nil {
+		return free, nil
 	}
 	return &receipt{counter: receiptName(day) + "-" + rand.Text(), made: day}, nil
 }
@@ -127,10 +156,11 @@ func forgetReceipts(ctx context.Context, tx *Tx, today int64) error {
 		Where(sq.Lt{"name": receiptName(today - receiptLifetime)}), nil)
 }
 
-// receipts holds the receipts that no transaction holds.
+// receipts holds the receipts of a handle.
 type receipts struct {
-	mu   sync.Mutex
-	free []*receipt
+	mu sync.Mutex
+	// free are those that no transaction holds, used those that have raised their counters.
+	free, used []*receipt
 	// day is what the database's clock said, and when it was read.
 	day struct {
 		mu    sync.Mutex
@@ -139,10 +169,13 @@ type receipts struct {
 	}
 }
 
-// take returns nil if no receipt is free.
-func (rs *receipts) take() *receipt {
+// take returns nil if no receipt is free. It drops those that are too old.
+func (rs *receipts) take(today int64) *receipt {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	old := func(r *receipt) bool { return today-r.made > receiptUse }
+	rs.free, rs.used = slices.DeleteFunc(rs.free, old), slices.DeleteFunc(rs.used, old)
+
 	last := len(rs.free) - 1
 	if last < 0 {
 		return nil
@@ -156,4 +189,35 @@ func (rs *receipts) giveBack(r *receipt) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.free = append(rs.free, r)
+}
+
+// drop forgets a receipt whose counter may still be raised.
+func (rs *receipts) drop(r *receipt) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.used = slices.DeleteFunc(rs.used, func(other *receipt) bool { return other == r })
+}
+
+// landed notes a commit.
+func (rs *receipts) landed(r *receipt, value int64) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if r.value == 0 {
+		rs.used = append(rs.used, r)
+	}
+	r.value = value
+}
+
+// others returns the query that counts those of the other receipts whose counters are what they were raised to, or
+// more, and how many other receipts there are.
+func (rs *receipts) others(but *receipt) (query sq.Sqlizer, count int) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	var any sq.Or
+	for _, r := range rs.used {
+		if r != but {
+			any = append(any, sq.And{sq.Eq{"name": r.counter}, sq.GtOrEq{"value": r.value}})
+		}
+	}
+	return sq.Select("COUNT(*)").From(CounterTable).Where(any), len(any)
 }

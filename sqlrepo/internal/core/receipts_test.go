@@ -77,10 +77,9 @@ func TestReceiptsAreUsedAgainAndForgotten(t *testing.T) {
 		return n
 	}
 	now := time.Now()
-	early := New(db, Settings{RetryFor: time.Minute})
-	late := New(db, Settings{
-		RetryFor: time.Minute, Clock: func() time.Time { return now.AddDate(0, 0, receiptLifetime+1) },
-	})
+	later := func(days int) { now = now.AddDate(0, 0, days) }
+	settings := Settings{RetryFor: time.Minute, Clock: func() time.Time { return now }}
+	early, late := New(db, settings), New(db, settings)
 	use := func(db *DB, want error) {
 		t.Helper()
 		if err := db.Transact(t.Context(), "test", func(*Tx) error { return want }); !errors.Is(err, want) {
@@ -94,15 +93,22 @@ func TestReceiptsAreUsedAgainAndForgotten(t *testing.T) {
 	if n := count(); n != 1 {
 		t.Errorf("%d receipts after one transaction at a time", n)
 	}
+	later(receiptUse + 1)
+	use(early, nil)
+	if n := count(); n != 2 {
+		t.Errorf("%d receipts once the first one is no longer used", n)
+	}
+
+	later(receiptLifetime + 1)
 	use(late, nil)
 	if n := count(); n != 1 {
-		t.Errorf("%d receipts, the old one among them", n)
+		t.Errorf("%d receipts, the old ones among them", n)
 	}
 	for range 2 {
 		use(early, nil)
 	}
 	if n := count(); n != 2 {
-		t.Errorf("%d receipts once the old one was used again", n)
+		t.Errorf("%d receipts after each has one that is not old", n)
 	}
 }
 

@@ -27,7 +27,8 @@ func (db *DB) logWriter() {
 	}
 }
 
-// Retry runs attempt until it succeeds, fails for good, or has failed for longer than allowed.
+// Retry runs attempt until it succeeds, fails for good, or has failed for longer than allowed. It returns ErrRewound
+// once the database is known to have lost commits.
 func (db *DB) Retry(ctx context.Context, doing string, attempt func() error) (err error) {
 	wait, started, away, nextTold := db.backoff, time.Time{}, false, heldUpFor
 	defer func() {
@@ -37,6 +38,10 @@ func (db *DB) Retry(ctx context.Context, doing string, attempt func() error) (er
 	}()
 
 	for {
+		if db.rewound.Load() {
+			return fmt.Errorf("%s: %w", doing, ErrRewound)
+		}
+
 		err := attempt()
 		if !db.retryable(ctx, err) {
 			return db.final(ctx, doing, err)

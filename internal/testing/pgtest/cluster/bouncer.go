@@ -126,6 +126,7 @@ auth_file = %s
 pool_mode = %s
 default_pool_size = %d
 max_client_conn = 500
+server_login_retry = 1
 logfile = %s
 `, b.server.Hostname(), port, listenHost, b.port, b.path("users.txt"), b.pooling.Mode, b.pooling.Size, b.path("log"))
 }
