@@ -87,6 +87,14 @@ test-heal: postgres versitygw ## Have stores heal each other SEEDS (default 50) 
 	GUPPY_TEST_HEAL_SEEDS=$(SEEDS) GUPPY_TEST_HEAL_STRIDE=1 $(GO) test -tags long -count 1 -timeout 60m -v \
 		-run 'StoresHeal|AStoreIsLost' ./internal/upkeep/check ./internal/preparing/pipeline
 
+.PHONY: test-ha
+test-ha: ROUNDS = 20
+test-ha: RUN = .
+test-ha: postgres ## Have the leader of a PostgreSQL cluster fail ROUNDS (default 20) times in each test, as in SEED.
+	@./scripts/ensure-ha
+	GUPPY_TEST_HA_ROUNDS=$(ROUNDS) GUPPY_TEST_HA_SEED=$(SEED) $(GO) test -vet=off -tags ha -count 1 -timeout 2h -v \
+		-run '$(RUN)' ./internal/testing/ha
+
 .PHONY: postgres
 postgres:
 	@./scripts/ensure-postgres

@@ -3,6 +3,8 @@ package sqlrepo
 import (
 	"context"
 	"errors"
+	"math"
+	"math/rand/v2"
 	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
@@ -52,9 +54,11 @@ func (r *Repository) LockAll(ctx context.Context) (lock dialect.Lock, err error)
 		return lock, err
 	}
 
-	// A process that loses its lock of LockUse meanwhile sees by the counter that others may have changed something.
+	// A process that loses its lock of LockUse meanwhile sees by the counter that others may have changed something. The
+	// step is random: after a failover that has lost commits, the counter gets no value that somebody remembers.
 	err = r.db.Transact(ctx, "lock the repository", func(tx *core.Tx) error {
-		return tx.Later(ctx, core.Raised(dialect.LockCounter, 1), nil)
+		step := 1 + rand.IntN(math.MaxInt32) //nolint:gosec // it keeps no secret
+		return tx.Later(ctx, core.Raised(dialect.LockCounter, step), nil)
 	})
 	if err != nil {
 		return nil, errors.Join(err, lock.Release())

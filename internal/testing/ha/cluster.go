@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
 )
 
@@ -243,11 +245,24 @@ func (c *Cluster) AwaitWhole() {
 	}
 }
 
-// isReady reports whether etcd knows, in a synchronous cluster, which standby may become the leader. Without that
-// Patroni has none take over, whatever happens to the leader.
+// isReady reports whether HAProxy leads to the leader and whether etcd knows, in a synchronous cluster, which standby
+// may become the leader. Without that Patroni has none take over, whatever happens to the leader.
 func (c *Cluster) isReady(ctx context.Context, leader *node) bool {
 	answer, err := c.ask(ctx, http.MethodGet, leader, "/cluster", nil)
-	return err == nil && bytes.Contains(answer, []byte(`"sync_standby"`)) == (c.replication == Synchronous)
+	if err != nil || bytes.Contains(answer, []byte(`"sync_standby"`)) != (c.replication == Synchronous) {
+		return false
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, c.URL())
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close(ctx) }() // it has seen what it came for
+	var standby bool
+	err = conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby)
+	return err == nil && !standby
 }
 
 // fatalf ends the test with the ends of all logs.

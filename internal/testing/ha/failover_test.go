@@ -4,6 +4,7 @@ package ha_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -25,10 +26,13 @@ type drama struct {
 	faults  []ha.Fault
 	// lossy is true if failovers may lose commits, after which commands may end with an error.
 	lossy bool
+	// removing is true if uploads are removed now and then.
+	removing bool
 
 	roots []string // by the numbers of the sources
 	mu    sync.Mutex
 	wrong int // commands that ended with an error
+	knew  int // commands that ended because they had noticed lost commits
 }
 
 func newDrama(t *testing.T, replication ha.Replication) *drama {
@@ -45,14 +49,19 @@ func newDrama(t *testing.T, replication ha.Replication) *drama {
 // play has the leader fail at random moments while sources are prepared, one after the other, by a command and two
 // workers, one of them behind PgBouncer.
 func (d *drama) play() {
-	ctx, cancel := context.WithCancel(d.t.Context())
 	var working sync.WaitGroup
+	defer working.Wait()
+	ctx, cancel := context.WithCancel(d.t.Context())
+	defer cancel()
 	for _, database := range []string{d.direct, d.pooled} {
 		working.Go(func() { d.work(ctx, database) })
 	}
 	working.Go(func() {
 		for n := 0; ctx.Err() == nil; n++ {
 			d.prepare(ctx, n)
+			if d.removing && n%3 == 2 {
+				d.remove(n - 2)
+			}
 			pause(ctx, 300*time.Millisecond)
 		}
 	})
@@ -64,8 +73,8 @@ func (d *drama) play() {
 
 	cancel()
 	working.Wait()
-	d.t.Logf("%d sources were prepared; %d commits of the ledger were lost; %d commands ended with an error",
-		len(d.roots), lost, d.wrong)
+	d.t.Logf("%d sources were prepared; %d commits of the ledger were lost; %d commands ended with an error, %d of them "+
+		"because of lost commits", len(d.roots), lost, d.wrong, d.knew)
 	if d.lossy != (lost > 0) {
 		d.t.Errorf("%d commits of the ledger were lost", lost)
 	}
@@ -112,12 +121,18 @@ func (d *drama) work(ctx context.Context, database string) {
 func (d *drama) blame(what, code, log string) {
 	d.mu.Lock()
 	d.wrong++
+	if strings.Contains(log, rewound) {
+		d.knew++
+	}
 	d.mu.Unlock()
 	d.t.Logf("%s ended: %s: %s", what, code, log[max(0, len(log)-600):])
 	if !d.lossy || strings.Contains(log, "panic") {
 		d.t.Errorf("%s ended: %s\n%s", what, code, tail(log))
 	}
 }
+
+// rewound is what a process says that has noticed that its commits are lost.
+const rewound = "the database has lost commits of this process"
 
 // isAway reports whether a command found no database when it began, for which it does not wait.
 func isAway(log string) bool {
@@ -127,7 +142,7 @@ func isAway(log string) bool {
 // prepare prepares a source until that succeeds.
 func (d *drama) prepare(ctx context.Context, n int) {
 	path := d.source(d.t, n)
-	for ctx.Err() == nil || len(d.roots) == n {
+	for ctx.Err() == nil || !d.t.Failed() {
 		code, stdout, stderr := d.try(d.t, d.direct, "prepare", path, "--json")
 		switch {
 		case code == 0:
@@ -139,6 +154,28 @@ func (d *drama) prepare(ctx context.Context, n int) {
 			d.blame(fmt.Sprintf("prepare of source %d", n), fmt.Sprint(code), stderr)
 			pause(d.t.Context(), 200*time.Millisecond)
 		}
+	}
+}
+
+// remove removes an upload and what only it needs, as far as that goes.
+func (d *drama) remove(n int) {
+	_, stdout, _ := d.try(d.t, d.direct, "upload", "ls", "--json")
+	var list struct {
+		Uploads []struct {
+			Upload int64
+			Root   string `json:"root_cid"`
+		}
+	}
+	if json.Unmarshal([]byte(stdout), &list) != nil {
+		return // the database is away
+	}
+	for _, u := range list.Uploads {
+		if u.Root == d.roots[n] {
+			d.try(d.t, d.direct, "upload", "rm", fmt.Sprint(u.Upload), "--yes")
+		}
+	}
+	if code, _, stderr := d.try(d.t, d.direct, "gc", "--yes"); code != 0 && !isAway(stderr) {
+		d.blame("gc", fmt.Sprint(code), stderr)
 	}
 }
 
@@ -169,4 +206,44 @@ func TestSynchronous(t *testing.T) {
 	d.run(t, "gc", "--strays", "--yes")
 	d.run(t, "check", "--read-data")
 	d.requireSame(d.undisturbed())
+}
+
+// TestAsynchronous checks that a run goes on correctly, or ends and says why, whatever commits failovers lose: what is
+// complete is what an undisturbed run makes. What was said to be complete may be lost, too. Then it is prepared again.
+func TestAsynchronous(t *testing.T) {
+	d := newDrama(t, ha.Asynchronous)
+	d.play()
+	d.run(t, "check", "--read-data")
+	d.requireAgain()
+}
+
+// TestAsynchronousRemoval is like TestAsynchronous and also removes uploads. A failover that loses a removal has rows
+// name files that are gone. A repair finds these.
+func TestAsynchronousRemoval(t *testing.T) {
+	d := newDrama(t, ha.Asynchronous)
+	d.removing = true
+	d.play()
+	code, stdout, stderr := d.try(t, d.direct, "check", "--read-data", "--repair", "--give-up", "--yes")
+	t.Logf("the repair ended with %d: %s", code, tail(stdout))
+	if code != 0 && code != 3 {
+		t.Errorf("the repair failed: %s", tail(stderr))
+	}
+	d.requireAgain()
+}
+
+// requireAgain prepares all sources again and checks that everything is as it should be.
+func (d *drama) requireAgain() {
+	for n, root := range d.roots {
+		again := parse(d.t, d.run(d.t, "prepare", d.source(d.t, n), "--json"))
+		if again.Root != root {
+			d.t.Errorf("source %d has the root %s, and %s when it is prepared again", n, root, again.Root)
+		}
+	}
+
+	d.run(d.t, "gc", "--strays", "--yes")
+	d.run(d.t, "check", "--read-data")
+	d.undisturbed()
+	for _, root := range d.roots {
+		d.run(d.t, "verify", "--deep", root)
+	}
 }

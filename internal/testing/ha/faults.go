@@ -28,9 +28,12 @@ const (
 // Faults are all faults.
 var Faults = []Fault{Killed, Frozen, Orphaned, CutOff, Switched}
 
-// Strike does something to the leader, and returns once another server leads and the others follow it. If stall is
-// not 0, nothing has reached the standbys for that long, and what they lack is lost: unless the leader goes on, or
-// hands over.
+// silences reports whether nobody can ask the leader how far it is. A server that is asked and has more than the others
+// keeps them from taking over.
+func (f Fault) silences() bool { return f == Killed || f == Frozen || f == Orphaned }
+
+// Strike does something to the leader, and returns once another server leads and the others follow it. If the fault
+// silences the leader, nothing that it commits for the time of stall before reaches the standbys, and that is lost.
 func (c *Cluster) Strike(fault Fault, stall time.Duration) {
 	c.tb.Helper()
 	leader, before := c.leader(c.tb.Context())
@@ -38,21 +41,18 @@ func (c *Cluster) Strike(fault Fault, stall time.Duration) {
 		c.tb.Fatal("there is no leader")
 	}
 
-	if stall > 0 {
+	if stall > 0 && fault.silences() {
 		leader.wal.set(stalled)
 		time.Sleep(stall)
 	}
 	c.begin(fault, leader)
-	if stall > 0 && fault != Switched {
+	if stall > 0 && fault.silences() {
 		leader.wal.set(cut)
-	}
-	if stall > 0 && fault == Switched {
-		leader.wal.set(connected)
 	}
 
 	c.awaitOther(leader, before.Timeline)
-	c.end(fault, leader)
 	leader.wal.set(connected)
+	c.end(fault, leader)
 	c.AwaitWhole()
 }
 
