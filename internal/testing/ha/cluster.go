@@ -86,7 +86,7 @@ func (c *Cluster) start() (err error) {
 		return err
 	}
 	for i := range nodes {
-		if err := c.startNode(fmt.Sprintf("node%d", i+1), etcdPort); err != nil {
+		if err := c.startNode(fmt.Sprintf("%s%d", nodePrefix, i+1), etcdPort); err != nil {
 			return err
 		}
 	}

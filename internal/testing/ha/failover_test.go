@@ -217,9 +217,9 @@ func TestAsynchronous(t *testing.T) {
 	d.requireAgain()
 }
 
-// TestAsynchronousRemoval is like TestAsynchronous and also removes uploads. A failover that loses a removal has rows
+// TestLostRemovals is like TestAsynchronous and also removes uploads. A failover that loses a removal has rows
 // name files that are gone. A repair finds these.
-func TestAsynchronousRemoval(t *testing.T) {
+func TestLostRemovals(t *testing.T) {
 	d := newDrama(t, ha.Asynchronous)
 	d.removing = true
 	d.play()

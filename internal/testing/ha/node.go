@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 )
 
 // node is a PostgreSQL server and the Patroni that looks after it.
@@ -19,6 +20,7 @@ const (
 	loopback   = "127.0.0.1"
 	superuser  = "postgres"
 	replicator = "replicator"
+	nodePrefix = "node"
 )
 
 func address(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
@@ -75,7 +77,10 @@ type view struct {
 	Role     string
 	Timeline int
 	// Replication lists the standbys that follow the server.
-	Replication []struct{ State string }
+	Replication []struct {
+		Name  string `json:"application_name"`
+		State string
+	}
 }
 
 // isLeader reports whether the server takes writes.
@@ -83,10 +88,10 @@ func (v view) isLeader() bool {
 	return (v.Role == "master" || v.Role == "primary") && v.State == "running"
 }
 
-// followers returns how many standbys are up to date.
+// followers returns how many standbys are up to date. One that is being made follows under another name.
 func (v view) followers() (count int) {
 	for _, standby := range v.Replication {
-		if standby.State == "streaming" {
+		if standby.State == "streaming" && strings.HasPrefix(standby.Name, nodePrefix) {
 			count++
 		}
 	}
