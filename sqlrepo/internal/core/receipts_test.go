@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,11 +19,13 @@ func TestCommitWithoutAnswer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		faults   []chaos.Loss
 		attempts int
+		// commits is how many there were, with one that confirms a commit without an answer.
+		commits int64
 	}{
-		"answer lost":        {[]chaos.Loss{chaos.Answer}, 1},
-		"request lost":       {[]chaos.Loss{chaos.Request}, 2},
-		"request lost twice": {[]chaos.Loss{chaos.Request, chaos.Request}, 3},
-		"both lost":          {[]chaos.Loss{chaos.Request, chaos.Answer}, 2},
+		"answer lost":        {[]chaos.Loss{chaos.Answer}, 1, 4},
+		"request lost":       {[]chaos.Loss{chaos.Request}, 2, 3},
+		"request lost twice": {[]chaos.Loss{chaos.Request, chaos.Request}, 3, 3},
+		"both lost":          {[]chaos.Loss{chaos.Request, chaos.Answer}, 2, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMarks(t, enginetest.OpenThrough(t, append([]chaos.Loss{chaos.Nothing, chaos.Nothing}, tt.faults...)...))
@@ -41,7 +44,45 @@ func TestCommitWithoutAnswer(t *testing.T) {
 				t.Errorf("%d attempts, %v", attempts, err)
 			}
 			m.requireMarks(0, 1, 10*tt.attempts)
+			if commits := m.receipts.free[0].value; commits != tt.commits {
+				t.Errorf("%d commits, want %d", commits, tt.commits)
+			}
 		})
+	}
+}
+
+// TestConfirmationWithoutAnswer loses the answer to a commit, and then the answer to the one that confirms it, or its
+// request.
+func TestConfirmationWithoutAnswer(t *testing.T) {
+	for _, loss := range []chaos.Loss{chaos.Answer, chaos.Request} {
+		location := pgtest.URL(t)
+		enginetest.MustOpen(t, dialect.Settings{URL: dialect.Secret(location)})
+		relay, commits := chaos.StartRelay(t, location), 0
+		db, err := dialect.Open(t.Context(), dialect.Settings{URL: dialect.Secret(relay.URL())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+
+		m := newMarks(t, db)
+		relay.Lose(func(statements []string) chaos.Loss {
+			if !strings.Contains(strings.Join(statements, ";"), CounterTable) {
+				return chaos.Nothing
+			}
+			commits++
+			return map[int]chaos.Loss{2: chaos.Answer, 3: loss}[commits]
+		})
+
+		for n := range 3 {
+			err := m.Transact(t.Context(), "test", func(tx *Tx) error { return insertMark(t.Context(), tx, n) })
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		m.requireMarks(0, 1, 2)
+		if commits != 5 {
+			t.Errorf("%d commits", commits)
+		}
 	}
 }
 
