@@ -213,11 +213,11 @@ func (rs *receipts) landed(r *receipt, value int64) {
 func (rs *receipts) others(but *receipt) (query sq.Sqlizer, count int) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	var any sq.Or
+	var kept sq.Or
 	for _, r := range rs.used {
 		if r != but {
-			any = append(any, sq.And{sq.Eq{"name": r.counter}, sq.GtOrEq{"value": r.value}})
+			kept = append(kept, sq.And{sq.Eq{"name": r.counter}, sq.GtOrEq{"value": r.value}})
 		}
 	}
-	return sq.Select("COUNT(*)").From(CounterTable).Where(any), len(any)
+	return sq.Select("COUNT(*)").From(CounterTable).Where(kept), len(kept)
 }

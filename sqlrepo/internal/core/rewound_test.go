@@ -57,7 +57,7 @@ func TestLostCommitsAreNoticed(t *testing.T) {
 // transact commits a transaction that does something else meanwhile.
 func (m *marks) transact(t *testing.T, meanwhile func()) {
 	t.Helper()
-	err := m.Transact(t.Context(), "test", func(tx *Tx) error {
+	err := m.Transact(t.Context(), "test", func(*Tx) error {
 		meanwhile()
 		return nil
 	})
