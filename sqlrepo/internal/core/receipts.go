@@ -100,6 +100,8 @@ const (
 	// A receipt is given up long before its counter is removed, which would look like a lost commit.
 	receiptUse  = receiptLifetime / 2
 	secondsADay = 24 * 60 * 60
+	// mostEvidence is more than the transactions that a process has at a time.
+	mostEvidence = 64
 )
 
 func receiptName(day int64) string { return fmt.Sprintf("%s%08d", ReceiptPrefix, day) }
@@ -159,7 +161,7 @@ func forgetReceipts(ctx context.Context, tx *Tx, today int64) error {
 // receipts holds the receipts of a handle.
 type receipts struct {
 	mu sync.Mutex
-	// free are those that no transaction holds, used those that have raised their counters.
+	// free are those that no transaction holds, used those that have raised their counters, by their last commits.
 	free, used []*receipt
 	// day is what the database's clock said, and when it was read.
 	day struct {
@@ -191,21 +193,15 @@ func (rs *receipts) giveBack(r *receipt) {
 	rs.free = append(rs.free, r)
 }
 
-// drop forgets a receipt whose counter may still be raised.
-func (rs *receipts) drop(r *receipt) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	rs.used = slices.DeleteFunc(rs.used, func(other *receipt) bool { return other == r })
-}
-
-// landed notes a commit.
+// landed notes a commit. The receipts that have landed last are kept as evidence of what was committed, also those
+// that no transaction may hold again.
 func (rs *receipts) landed(r *receipt, value int64) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if r.value == 0 {
-		rs.used = append(rs.used, r)
-	}
 	r.value = value
+	rs.used = slices.DeleteFunc(rs.used, func(other *receipt) bool { return other == r })
+	rs.used = append(rs.used, r)
+	rs.used = rs.used[max(0, len(rs.used)-mostEvidence):]
 }
 
 // others returns the query that counts those of the other receipts whose counters are what they were raised to, or

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -51,6 +52,31 @@ func TestLostCommitsAreNoticed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestLostCommitsAreNoticedAfterAnInterruption has a transaction end with its context, so that its receipt is not used
+// again. The receipt still shows that what it had committed before is lost.
+func TestLostCommitsAreNoticedAfterAnInterruption(t *testing.T) {
+	m := newMarks(t, enginetest.OpenThrough(t))
+	m.transact(t, func() {})
+	lost := m.receipts.free[0].counter
+
+	ctx, cancel := context.WithCancel(t.Context())
+	err := m.Transact(ctx, "test", func(*Tx) error {
+		cancel()
+		return ctx.Err()
+	})
+	if !errors.Is(err, context.Canceled) || len(m.receipts.free) != 0 {
+		t.Errorf("%v, and %d receipts", err, len(m.receipts.free))
+	}
+
+	if _, err := m.DB.DB.Writer.ExecContext(t.Context(), "DELETE FROM counters WHERE name = $1", lost); err != nil {
+		t.Fatal(err)
+	}
+	err = m.Transact(t.Context(), "test", func(*Tx) error { return nil })
+	if !errors.Is(err, ErrRewound) {
+		t.Errorf("the next transaction: %v", err)
 	}
 }
 

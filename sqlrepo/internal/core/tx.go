@@ -42,8 +42,6 @@ func (db *DB) Transact(ctx context.Context, doing string, fn func(*Tx) error) er
 	// A receipt must not be used again while an attempt that raised it may still be committed.
 	if err == nil || ctx.Err() == nil && !unsure {
 		db.receipts.giveBack(receipt)
-	} else {
-		db.receipts.drop(receipt)
 	}
 	return err
 }
