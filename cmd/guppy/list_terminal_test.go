@@ -26,11 +26,11 @@ func TestListsKnowTheTerminal(t *testing.T) {
 		want string
 		code int
 	}{
-		{[]string{"find", "odd*"}, `(?m)^FINISHED .*\n.* bafkrei\w{3}…\w{6} .*odd.x1b`, exitComplete},
-		{[]string{"ls", "1"}, `(?m)odd.x1b`, exitComplete},
-		{[]string{"ls", "1", "-l"}, `(?m)^KIND +SIZE +CID +NAME\s*\n.*file +7 +bafkrei\w{3}…\w{6} +.*odd.x1b`, exitComplete},
-		{[]string{"ls", "1", "-lh", "--tree"}, `(?m)^KIND +SIZE +CID +NAME\s*\n.*directory .*\n.*7 B +bafkrei\w{3}…\w{6} +└── .*odd.x1b`, exitComplete},
-		{[]string{"ls", "1", "-l", "--full"}, `(?m)file +7 +bafkrei\w{50,} +.*odd.x1b`, exitComplete},
+		{[]string{"find", "odd*"}, `(?m)^FINISHED .*\n.* bafkrei\w{3}…\w{6} .*odd.(x1b|033)`, exitComplete},
+		{[]string{"ls", "1"}, `(?m)odd.(x1b|033)`, exitComplete},
+		{[]string{"ls", "1", "-l"}, `(?m)^KIND +SIZE +CID +NAME\s*\n.*file +7 +bafkrei\w{3}…\w{6} +.*odd.(x1b|033)`, exitComplete},
+		{[]string{"ls", "1", "-lh", "--tree"}, `(?m)^KIND +SIZE +CID +NAME\s*\n.*directory .*\n.*7 B +bafkrei\w{3}…\w{6} +└── .*odd.(x1b|033)`, exitComplete},
+		{[]string{"ls", "1", "-l", "--full"}, `(?m)file +7 +bafkrei\w{50,} +.*odd.(x1b|033)`, exitComplete},
 		{[]string{"find", "odd*", "--format", "{{.path}}"}, `(?m)odd.x1b\[35mname$`, exitComplete},
 		{[]string{"ls", "1", "--format", "{{.path}}"}, `(?m)odd.x1b\[35mname$`, exitComplete},
 		{[]string{"ls", "1/none\x1b[35mX"}, `none.*x1b\[35mX`, exitFailure},
@@ -101,7 +101,7 @@ func TestProblemsAreShortOnATerminal(t *testing.T) {
 	i, source := install(t, build(t), engines()[0]), filepath.Join(t.TempDir(), "source")
 	noError(t, os.Mkdir(source, 0o700))
 	noError(t, os.WriteFile(filepath.Join(source, "file"), []byte("content"), 0o600))
-	var prepared uploadView
+	prepared := uploadView{contentCounts: &contentCounts{}}
 	noError(t, json.Unmarshal([]byte(i.run(t, "prepare", source, "--json")), &prepared))
 	shards, err := filepath.Glob(filepath.Join(i.store(), "*.car"))
 	noError(t, err)
