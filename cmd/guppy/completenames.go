@@ -158,7 +158,8 @@ func sortableFields(command *cobra.Command) (names []string) {
 			}
 			if row := elementType(list.field.Type); list.field.Type.Kind() == reflect.Slice && row.Kind() == reflect.Struct {
 				for _, field := range jsonFields(row) {
-					if kind := elementType(field.field.Type).Kind(); kind != reflect.Struct && field.field.Type.Kind() != reflect.Slice {
+					held := pointedTo(field.field.Type).Kind()
+					if held != reflect.Struct && held != reflect.Slice {
 						names = append(names, field.name)
 					}
 				}

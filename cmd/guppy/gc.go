@@ -370,7 +370,7 @@ func (v *gcView) sweep(ctx context.Context, collector *gc.Collector, files store
 	if v.strayCounts == nil {
 		v.strayCounts = &strayCounts{}
 	}
-	v.strayCounts.add(strays)
+	v.add(strays)
 	return err
 }
 

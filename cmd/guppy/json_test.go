@@ -64,8 +64,8 @@ var otherwiseNamed = map[string]string{
 	"symlinks": "symlink_policy: a plural is a list",
 }
 
-// jsonShape is the type of a field as far as its name fixes it: the lists of one name may have different objects, as may
-// the objects of one name.
+// jsonShape is the type of a field as far as its name fixes it: the lists of one name may have different objects, as
+// may the objects of one name.
 func jsonShape(t reflect.Type) string {
 	switch {
 	case t.Kind() == reflect.Pointer:
@@ -147,13 +147,6 @@ func addTypes(types []reflect.Type, field jsonField) []reflect.Type {
 		types = addTypes(types, inner)
 	}
 	return types
-}
-
-func pointedTo(t reflect.Type) reflect.Type {
-	if t.Kind() == reflect.Pointer {
-		return t.Elem()
-	}
-	return t
 }
 
 // TestJSONHasNoNull prints an empty object of each kind: its lists are [], because a program that reads the output does

@@ -51,6 +51,14 @@ func elementType(t reflect.Type) reflect.Type {
 	return t
 }
 
+// pointedTo returns the type of what a pointer points to, and any other type as it is.
+func pointedTo(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}
+
 // rowValues returns the fields of the JSON object of a struct for templates: by their names, with their types. A field
 // that is absent in JSON is there, and empty.
 func rowValues(v reflect.Value) map[string]any {

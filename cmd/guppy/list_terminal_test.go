@@ -28,8 +28,10 @@ func TestListsKnowTheTerminal(t *testing.T) {
 	}{
 		{[]string{"find", "odd*"}, `(?m)^FINISHED .*\n.* bafkrei\w{3}…\w{6} .*odd.(x1b|033)`, exitComplete},
 		{[]string{"ls", "1"}, `(?m)odd.(x1b|033)`, exitComplete},
-		{[]string{"ls", "1", "-l"}, `(?m)^KIND +SIZE +CID +NAME\s*\n.*file +7 +bafkrei\w{3}…\w{6} +.*odd.(x1b|033)`, exitComplete},
-		{[]string{"ls", "1", "-lh", "--tree"}, `(?m)^KIND +SIZE +CID +NAME\s*\n.*directory .*\n.*7 B +bafkrei\w{3}…\w{6} +└── .*odd.(x1b|033)`, exitComplete},
+		{[]string{"ls", "1", "-l"},
+			`(?m)^KIND +SIZE +CID +NAME\s*\n.*file +7 +bafkrei\w{3}…\w{6} +.*odd.(x1b|033)`, exitComplete},
+		{[]string{"ls", "1", "-lh", "--tree"},
+			`(?m)^KIND +SIZE .*\n.*directory .*\n.*7 B +bafkrei\w{3}…\w{6} +└── .*odd.(x1b|033)`, exitComplete},
 		{[]string{"ls", "1", "-l", "--full"}, `(?m)file +7 +bafkrei\w{50,} +.*odd.(x1b|033)`, exitComplete},
 		{[]string{"find", "odd*", "--format", "{{.path}}"}, `(?m)odd.x1b\[35mname$`, exitComplete},
 		{[]string{"ls", "1", "--format", "{{.path}}"}, `(?m)odd.x1b\[35mname$`, exitComplete},

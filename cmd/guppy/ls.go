@@ -137,7 +137,8 @@ func (e shownEntry) line(options lsOptions) string {
 	return fmt.Sprintf("%-9s %14s  %s  %s", e.Kind, e.size(options.human), e.CID, e.name(true))
 }
 
-// entryList lists the entries of a directory in JSON. Text is not a table, except on a terminal: ls is like that of Unix.
+// entryList lists the entries of a directory in JSON. Text is not a table, except on a terminal: ls is like that of
+// Unix.
 var entryList = list[lsEntry]{name: "entries"}
 
 // longEntries is what -l shows on a terminal.

@@ -98,7 +98,8 @@ func (rows storeRows) explainReplica(err error, name string) error {
 	if known.ValidName(name) != nil {
 		name = "NAME"
 	}
-	return fmt.Errorf("%w: a replica has to be a store that the repository knows: guppy store add %s URL adds it", err, name)
+	return fmt.Errorf("%w: a replica has to be a store that the repository knows: guppy store add %s URL adds it", err,
+		name)
 }
 
 // replicaStores are the stores between which a command sends files.

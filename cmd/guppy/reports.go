@@ -51,7 +51,8 @@ func totals(space sqlrepo.Space, reports []*report, failed int) *display.Facts {
 	shards, complete := 0, 0
 	for _, r := range reports {
 		sum.Files, sum.Directories, sum.Symlinks = sum.Files+r.Files, sum.Directories+r.Directories, sum.Symlinks+r.Symlinks
-		sum.Bytes, sum.ReadBytes, sum.StoredBytes = sum.Bytes+r.Bytes, sum.ReadBytes+r.ReadBytes, sum.StoredBytes+r.StoredBytes
+		sum.Bytes, sum.ReadBytes = sum.Bytes+r.Bytes, sum.ReadBytes+r.ReadBytes
+		sum.StoredBytes += r.StoredBytes
 		sum.Seconds += r.Seconds
 		sum.shardBytes += r.shardBytes
 		shards += len(r.Shards)

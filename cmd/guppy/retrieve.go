@@ -201,7 +201,8 @@ func explainSelection(err error, selected *selection.Selection) error {
 	for i, pattern := range include {
 		include[i] = shellQuoted(pattern)
 	}
-	return fmt.Errorf("%w: nothing matches --include %s, unless --exclude leaves it out", err, strings.Join(include, " or "))
+	return fmt.Errorf("%w: nothing matches --include %s, unless --exclude leaves it out", err,
+		strings.Join(include, " or "))
 }
 
 // warnOfUnmatched says which patterns have selected or left out nothing in all of a tree.

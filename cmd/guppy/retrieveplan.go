@@ -67,7 +67,8 @@ func (a *app) planRetrieval(ctx context.Context, repo *repository, named content
 		return explainSelection(err, r.Select)
 	}
 	end := func(err error) any {
-		return plannedEnd{true, contentCounts{sum.Files, sum.Directories, sum.Symlinks, sum.Bytes}, sum.Kept, finished{err == nil}}
+		counts := contentCounts{sum.Files, sum.Directories, sum.Symlinks, sum.Bytes}
+		return plannedEnd{true, counts, sum.Kept, finished{err == nil}}
 	}
 	return plannedList.each(a, each, end, func() string {
 		return fmt.Sprintf("%s, %s, %s, %s; nothing was written", plural(sum.Files, "file"),

@@ -55,8 +55,8 @@ type pathRef struct {
 
 func newPathRef(path string) pathRef { return pathRef{path, base64Unless(path)} }
 
-// contentCounts counts what an upload or a tree has. An object that embeds a pointer lacks the counts as long as they are
-// not known.
+// contentCounts counts what an upload or a tree has. An object that embeds a pointer lacks the counts as long as they
+// are not known.
 type contentCounts struct {
 	Files       int64 `json:"file_count"`      // number of files
 	Directories int64 `json:"directory_count"` // number of directories

@@ -58,9 +58,9 @@ type Summary struct {
 
 // To writes a tree. The entries of a directory go into the directory out, which is made if it is absent. Any
 // other entry is written as out or, if out is a directory, into it under its own name. No file has its name
-// before it is whole. A directory that existed before keeps its mode and time. To returns ErrNothingSelected before it makes
-// anything. It returns ErrDiffers, ErrBusy, tree.ErrMalformed, blocks.ErrNotFound, and errors of the file system, and
-// then leaves what it has written so far.
+// before it is whole. A directory that existed before keeps its mode and time. To returns ErrNothingSelected before it
+// makes anything. It returns ErrDiffers, ErrBusy, tree.ErrMalformed, blocks.ErrNotFound, and errors of the file system,
+// and then leaves what it has written so far.
 func (r *Retriever) To(ctx context.Context, from tree.Resolved, out string) (Summary, error) {
 	if r.Select.Includes() {
 		if err := r.requireSelected(ctx, from, out); err != nil {

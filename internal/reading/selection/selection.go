@@ -15,8 +15,8 @@ type Selection struct {
 }
 
 // New compiles patterns, which are relative to the beginning of the tree. An entry is selected if it, or a directory
-// above it, matches include, where a "!" at the beginning is part of a name, and neither it nor a directory above it matches exclude. Without include all entries
-// match. New returns source.ErrBadPattern.
+// above it, matches include, and neither it nor a directory above it matches exclude. Without include all entries
+// match. In include a "!" at the beginning is part of a name. New returns source.ErrBadPattern.
 func New(include, exclude []string) (*Selection, error) {
 	if len(include) == 0 && len(exclude) == 0 {
 		return nil, nil
