@@ -313,8 +313,8 @@ func (db *DB) CopiesAside() bool {
 }
 
 // CopyAside writes a consistent copy of the database beside it, with this suffix, and returns its path. It never
-// overwrites an earlier copy. If copied is not nil, it is called with the size of the copy as that grows. The default is
-// errors.ErrUnsupported.
+// overwrites an earlier copy. If copied is not nil, it is called with the size of the copy as that grows. The default
+// is errors.ErrUnsupported.
 func (db *DB) CopyAside(ctx context.Context, suffix string, copied func(bytes int64)) (string, error) {
 	if copier, able := db.Engine.(PathCopier); able {
 		return copier.CopyAside(ctx, db, suffix, copied)

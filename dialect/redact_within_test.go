@@ -24,7 +24,7 @@ func TestRedactWithin(t *testing.T) {
 
 		// What has no secrets stays.
 		{"the file system of file:///mnt/a:b@c/shards/ is full", "the file system of file:///mnt/a:b@c/shards/ is full"},
-		{`Head "http://127.0.0.1:9000/bucket/?location=": refused`, `Head "http://127.0.0.1:9000/bucket/?location=": refused`},
+		{`Head "http://127.0.0.1:9000/b/?location=": refused`, `Head "http://127.0.0.1:9000/b/?location=": refused`},
 		{"store s3://bucket?endpoint=http://h:9000&region=x", "store s3://bucket?endpoint=http://h:9000&region=x"},
 		{"open /home/me@work/x: no such file", "open /home/me@work/x: no such file"},
 		{"", ""},

@@ -348,7 +348,7 @@ func TestAFullStore(t *testing.T) {
 			p := i.start(t, prepare...)
 			code := p.exit(t)
 			want := regexp.MustCompile(`no space left on device; ([0-9.]+) MiB of the source still have to be packed
-guppy: the file system of .* had no room: ([0-9.]+) (B|KiB) were free; without what did not fit, it has [0-9.]+ [KM]iB free`)
+guppy: the file system of .* had no room: ([0-9.]+) K?i?B were free; without what did not fit, it has [0-9.]+ [KM]iB`)
 			match := want.FindStringSubmatch(p.stderr.String())
 			if code != exitFailure || match == nil {
 				t.Fatalf("exit code %d: %s", code, &p.stderr)

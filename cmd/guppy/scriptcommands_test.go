@@ -97,8 +97,8 @@ func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%q did not come", args[0])
 }
 
-// scriptFollow runs, in a shell that knows $'...', the command that the last program has printed: the group of a pattern. The command
-// must end with the given exit code: follow CODE PATTERN
+// scriptFollow runs, in a shell that knows $'...', the command that the last program has printed: the group of a
+// pattern. The command must end with the given exit code: follow CODE PATTERN
 func scriptFollow(ts *testscript.TestScript, args []string) error {
 	pattern, err := regexp.Compile("(?m)" + args[1])
 	if err != nil {

@@ -97,8 +97,9 @@ func (f *fixture) complete() sqlrepo.Upload {
 	if result.Upload.State != sqlrepo.Complete {
 		f.tb.Fatalf("upload is %s with %d failed entries: %v", result.Upload.State, result.Failed, f.leftOut())
 	}
-	if p := f.job.Progress; p.IndexedTotal.Load() == 0 && p.Indexed.Load() > 0 || p.Indexed.Load() < p.IndexedTotal.Load() {
-		f.tb.Errorf("%d of %d blocks were indexed", p.Indexed.Load(), p.IndexedTotal.Load())
+	indexed, total := f.job.Progress.Indexed.Load(), f.job.Progress.IndexedTotal.Load()
+	if total == 0 && indexed > 0 || indexed < total {
+		f.tb.Errorf("%d of %d blocks were indexed", indexed, total)
 	}
 	checktest.Sound(f.tb, f.repo, f.dir)
 	return result.Upload
