@@ -69,8 +69,8 @@ func (a *app) placed(text string) string {
 func unmarked(text string) string { return strings.ReplaceAll(text, toRun, program) }
 
 // placedCommand returns a text that begins behind the name of the program, with the flags of here. They stand behind
-// the names of the command, since nobody can tell where its arguments end and a sentence goes on. A command that says by
-// itself where its repository is stays as it is.
+// the names of the command, since nobody can tell where its arguments end and a sentence goes on. A command that says
+// by itself where its repository is stays as it is.
 func (a *app) placedCommand(text string) string {
 	here := a.here()
 	if here == "" || a.root == nil {

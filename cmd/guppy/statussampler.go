@@ -13,8 +13,8 @@ import (
 )
 
 // statusSampler samples uploads repeatedly. A sample costs one query for the list and one for each upload that is being
-// packed. Names and tags are queried once, because they hardly ever change. What replicas lack is counted in all rows of
-// shards and indexes, so that is done seldom.
+// packed. Names and tags are queried once, because they hardly ever change. What replicas lack is counted in all rows
+// of shards and indexes, so that is done seldom.
 type statusSampler struct {
 	repo *sqlrepo.Repository
 	// standby, if not nil, says how the database follows another one.

@@ -65,8 +65,8 @@ func TestACopyIsConfirmedWithoutItsLease(t *testing.T) {
 }
 
 // TestAnErrorOfTheDatabaseEndsTheSending: a file on its way to a replica that does not answer does not keep the run
-// until its work counts as stalled. The list of replicas is read again when all is packed, and files are claimed as long
-// as this worker has hands.
+// until its work counts as stalled. The list of replicas is read again when all is packed, and files are claimed as
+// long as this worker has hands.
 func TestAnErrorOfTheDatabaseEndsTheSending(t *testing.T) {
 	t.Parallel()
 	for table, workers := range map[string]int{"space_replicas": 1, "sendings": 2} {

@@ -29,7 +29,13 @@ type lacking struct {
 }
 
 func (l *lacking) UncopiedShards(context.Context, string, string) iter.Seq2[sqlrepo.Blob, error] {
-	return func(yield func(sqlrepo.Blob, error) bool) { _ = yield(l.blob, nil) && yield(l.blob, nil) }
+	return func(yield func(sqlrepo.Blob, error) bool) {
+		for range 2 {
+			if !yield(l.blob, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (l *lacking) UncopiedIndexes(context.Context, string, string) iter.Seq2[sqlrepo.Blob, error] {
