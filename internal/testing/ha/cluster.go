@@ -111,10 +111,31 @@ func (c *Cluster) startEtcd(program string) (port int, err error) {
 	}
 
 	own, peer := "http://"+address(port), "http://"+address(peers)
-	return port, errors.Join(c.host.write(nil, "etcd", "log"),
+	err = errors.Join(c.host.write(nil, "etcd", "log"),
 		c.host.start("etcd", program, "--name", "etcd", "--data-dir", c.host.path("etcd", "data"),
 			"--listen-client-urls", own, "--advertise-client-urls", own, "--listen-peer-urls", peer,
 			"--initial-advertise-peer-urls", peer, "--initial-cluster", "etcd="+peer))
+	if err != nil {
+		return 0, err
+	}
+	return port, c.awaitEtcd(port)
+}
+
+// awaitEtcd returns once etcd knows its version. Patroni ends if it asks before.
+func (c *Cluster) awaitEtcd(port int) error {
+	ctx, cancel := context.WithTimeout(c.tb.Context(), startLimit)
+	defer cancel()
+	for {
+		answer, err := c.ask(ctx, http.MethodGet, &node{api: port}, "/version", nil)
+		if err == nil && !bytes.Contains(answer, []byte("not_decided")) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("etcd isn't ready: %w; its log ends with:\n%s", ctx.Err(), c.host.log("etcd"))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 func (c *Cluster) startNode(name string, etcdPort int) (err error) {
