@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -329,39 +328,4 @@ func TestAStoppedCommandLeavesAClearScreen(t *testing.T) {
 	noError(t, worker.Process.Signal(syscall.SIGINT))
 	_ = worker.Wait()
 	term.Await(t, `Stopped\nguppy: interrupted`)
-}
-
-// TestAHangingCommandEndsItsLogInJSON interrupts a command that hangs because nobody reads its output.
-func TestAHangingCommandEndsItsLogInJSON(t *testing.T) {
-	i := install(t, build(t), engines()[0])
-	for n := range 200 {
-		noError(t, writeFile(filepath.Join(i.home, "source", strings.Repeat("long ", 40)+strconv.Itoa(n)), nil))
-	}
-	i.run(t, "prepare", filepath.Join(i.home, "source"))
-
-	read, write, err := os.Pipe()
-	noError(t, err)
-	defer read.Close() //nolint:errcheck // nobody reads it
-	dump := i.command("dump", "--log-format", "json")
-	var stderr bytes.Buffer
-	dump.Stdout, dump.Stderr = write, &stderr
-	noError(t, dump.Start())
-	noError(t, write.Close())
-
-	// It has begun to write, and will not end.
-	_, err = read.Read(make([]byte, 1))
-	noError(t, err)
-	noError(t, dump.Process.Signal(syscall.SIGINT))
-	_ = dump.Wait()
-
-	var last struct {
-		Message  string `json:"msg"`
-		ExitCode int    `json:"exit_code"`
-		Resume   string
-	}
-	lines := bytes.Split(bytes.TrimSpace(stderr.Bytes()), []byte("\n"))
-	noError(t, json.Unmarshal(lines[len(lines)-1], &last))
-	if !strings.HasPrefix(last.Message, "interrupted, while") || last.ExitCode != exitInterrupted || last.Resume == "" {
-		t.Errorf("it ended with %s", &stderr)
-	}
 }
