@@ -109,8 +109,8 @@ func (a *app) onTerminal() bool {
 	return isFile && term.IsTerminal(int(file.Fd()))
 }
 
-// width returns the width that a table has to fit, 0 if there is none: on standard output that is no terminal, and with
-// --full.
+// width returns the width that a table has to fit, or 0 for a table of any width: with --full, and where standard
+// output is no terminal.
 func (a *app) width() int {
 	if a.listing.full || !a.onTerminal() {
 		return 0

@@ -79,7 +79,7 @@ func shardList(empty string) list[shardView] {
 	}}
 }
 
-// place returns where the file of the shard is, or why there is none.
+// place returns where the file of the shard is, or why the shard has no file.
 func (v shardView) place() string {
 	if v.State == sqlrepo.ShardEmpty.String() {
 		return "stored earlier"

@@ -155,11 +155,13 @@ func (a *app) showLate(ctx context.Context, source progress.Source) (begun, stop
 		case <-done:
 			return
 		}
+
 		select {
 		case <-time.After(lateAfter):
 		case <-done:
 			return
 		}
+
 		hide := a.showProgress(ctx, source)
 		<-done
 		hide()

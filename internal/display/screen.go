@@ -122,7 +122,7 @@ func (s *Screen) Write(p []byte) (int, error) {
 	line := tea.Println(strings.TrimSuffix(colored.String(), "\n"))
 	s.shown.Send(line())
 
-	// A program that fails just now takes no more messages. A line that comes twice is better than none.
+	// A program that is failing now drops messages. A line that comes twice is better than one that is lost.
 	if !s.shown.alive() {
 		return s.out.Write(p)
 	}

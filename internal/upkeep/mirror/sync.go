@@ -173,6 +173,7 @@ func (s *Syncer) eachLacking(ctx context.Context, fn func(name string, blob sqlr
 			if len(blob.Digest) != len(sqlrepo.Digest{}) || seen[sqlrepo.Digest(blob.Digest)] {
 				continue
 			}
+
 			seen[sqlrepo.Digest(blob.Digest)] = true
 			fn(kind.name([32]byte(blob.Digest)), blob)
 		}
