@@ -16,21 +16,37 @@ const rootsAtOnce = 5000
 // left out blocks because these shards hold them. Each transaction forgets some roots, so that renewals of the lease
 // do not wait for all of them. ResetLinks returns ErrLeaseLost if another worker has the stage.
 func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
-	var some []int64
-	for entry, err := range r.linkedEntries(ctx, stage.Upload.ID) {
-		if err != nil {
-			return err
-		}
+	// Mostly there was no earlier attempt.
+	attempted, err := r.anyLinked(ctx, stage.Upload.ID)
+	if err != nil {
+		return err
+	}
 
-		if some = append(some, entry); len(some) < rootsAtOnce {
-			continue
+	var some []int64
+	if attempted {
+		for entry, err := range r.linkedEntries(ctx, stage.Upload.ID) {
+			if err != nil {
+				return err
+			}
+
+			if some = append(some, entry); len(some) < rootsAtOnce {
+				continue
+			}
+			if err := r.forgetRoots(ctx, stage, counting("linked_entries", -int64(len(some))), some); err != nil {
+				return err
+			}
+			some = some[:0]
 		}
-		if err := r.forgetRoots(ctx, stage, counting("linked_entries", -int64(len(some))), some); err != nil {
-			return err
-		}
-		some = some[:0]
 	}
 	return r.forgetRoots(ctx, stage, sq.Update("uploads").Set("linked_entries", 0), some)
+}
+
+// anyLinked reports whether entries of an upload have roots, by the tally.
+func (r *Repository) anyLinked(ctx context.Context, upload int64) (bool, error) {
+	var linked int64
+	err := r.db.ReadOne(ctx, "count linked entries", &linked,
+		sq.Select("linked_entries").From("uploads").Where(sq.Eq{"id": upload}))
+	return linked != 0, err
 }
 
 func (r *Repository) forgetRoots(ctx context.Context, stage Stage, count sq.UpdateBuilder, entries []int64) error {
