@@ -43,10 +43,10 @@ func (r *Repository) ResetLinks(ctx context.Context, stage Stage) error {
 
 // anyLinked reports whether entries of an upload have roots, by the tally.
 func (r *Repository) anyLinked(ctx context.Context, upload int64) (bool, error) {
-	var linked int64
-	err := r.db.ReadOne(ctx, "count linked entries", &linked,
-		sq.Select("linked_entries").From("uploads").Where(sq.Eq{"id": upload}))
-	return linked != 0, err
+	var linked []int64
+	err := r.db.ReadAll(ctx, "look for linked entries", &linked,
+		sq.Select("linked_entries").From("uploads").Where(sq.Eq{"id": upload}).Where(sq.NotEq{"linked_entries": 0}))
+	return len(linked) > 0, err
 }
 
 func (r *Repository) forgetRoots(ctx context.Context, stage Stage, count sq.UpdateBuilder, entries []int64) error {
