@@ -85,8 +85,12 @@ func (r *replicated) endsWithout(table string) {
 	var once sync.Once
 	released := make(chan struct{})
 	r.replica = &watchedStore{Store: r.replica, onCreate: func(ctx context.Context, _ string) (err error) {
-		once.Do(func() { _, err = r.db.Writer.ExecContext(ctx, "ALTER TABLE "+table+" RENAME TO missing") })
-		if err != nil {
+		first := false
+		once.Do(func() {
+			first = true
+			_, err = r.db.Writer.ExecContext(ctx, "ALTER TABLE "+table+" RENAME TO missing")
+		})
+		if err != nil || !first { // another file must not keep the last hand
 			return err
 		}
 		select {
