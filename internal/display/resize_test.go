@@ -23,8 +23,8 @@ func tellResized(t *testing.T) {
 	}
 }
 
-// still shows bars without a moving sign. A frame that is drawn for the old width just when the terminal gets another one
-// leaves a line behind: no program knows of the change yet.
+// still shows bars without a moving sign. A frame that is drawn for the old width just when the terminal gets another
+// one leaves a line behind: no program knows of the change yet.
 func still() progress.State {
 	state := halfDone()
 	for i := range state.Parts {

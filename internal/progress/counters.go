@@ -69,8 +69,8 @@ func (c *Counters) State() State {
 	return whole
 }
 
-// stageState returns the state of a stage. It reports false before the first stage, and for those that the whole and the
-// shards show.
+// stageState returns the state of a stage. It reports false before the first stage, and for those that the whole and
+// the shards show.
 func (c *Counters) stageState(stage *string) (state State, ok bool) {
 	if stage == nil {
 		return State{}, false
