@@ -20,7 +20,7 @@ const (
 	// maxHeap is about twice what was measured, including garbage.
 	maxHeap = 96 << 20
 	// maxGrowth is what each further file may add to the live heap. Ten thousand files do not fill a shard, so a
-	// million need more even so: 29 to 32 bytes were measured, by what is under way as garbage is collected. Keeping 17
+	// million need more even so: 25 to 32 bytes were measured, by what is under way as garbage is collected. Keeping 17
 	// bytes of each file is too much.
 	maxGrowth = 38
 )
