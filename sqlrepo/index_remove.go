@@ -9,10 +9,14 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 )
 
-// GiveUpIndexes marks indexes as IndexRemoving. They no longer cover their shards.
+// GiveUpIndexes marks indexes as IndexRemoving. They no longer cover their shards. The caller holds their space: nobody
+// may set a replica, and count the indexes, meanwhile.
 func GiveUpIndexes(ctx context.Context, tx *core.Tx, which sq.Sqlizer) error {
 	removing := sq.Select("id").From("indexes").Where(sq.Eq{"state": IndexRemoving})
-	if err := tx.Later(ctx, sq.Update("indexes").Set("state", IndexRemoving).Where(which), nil); err != nil {
+	err := LackChange{files: []someFiles{likeThose(indexFiles, which)}}.Around(ctx, tx, func() error {
+		return tx.Later(ctx, sq.Update("indexes").Set("state", IndexRemoving).Where(which), nil)
+	})
+	if err != nil {
 		return err
 	}
 	uncover := sq.Update("shards").Set("blob_index", nil).Where(core.Within("blob_index", removing))
@@ -22,6 +26,9 @@ func GiveUpIndexes(ctx context.Context, tx *core.Tx, which sq.Sqlizer) error {
 // DropIndexes gives up indexes: others are to cover their shards.
 func (r *Repository) DropIndexes(ctx context.Context, indexes []int64) error {
 	return r.db.Transact(ctx, "drop indexes", func(tx *core.Tx) error {
+		if err := lockSpaces(ctx, tx); err != nil {
+			return err
+		}
 		return GiveUpIndexes(ctx, tx, r.db.Among("id", indexes))
 	})
 }

@@ -55,7 +55,7 @@ func (r *Repository) BeginIndexing(ctx context.Context, stage Stage, root CID, c
 func (r *Repository) SaveIndexes(ctx context.Context, stage Stage, indexes []NewIndex) error {
 	seen := sq.Update("uploads").Set("lease_seen", r.db.At(0)).Where(sq.Eq{"state": Indexing})
 	return r.saveIndexes(ctx, stage.Upload.ID, indexes,
-		func(tx *core.Tx) error { return Fence(ctx, tx, stage, seen) })
+		func(tx *core.Tx) error { return Fence(ctx, tx, stage, seen) }, false)
 }
 
 // CompleteUpload is like SaveIndexes for the last indexes of an upload, if any, and completes the upload. It
@@ -70,7 +70,7 @@ func (r *Repository) CompleteUpload(ctx context.Context, stage Stage, indexes []
 				return err
 			}
 			return prove(ctx, tx, upload.ID, by)
-		})
+		}, true)
 	})
 	return upload, err
 }
@@ -83,11 +83,13 @@ func (r *Repository) CoverShards(ctx context.Context, upload int64, indexes []Ne
 	return r.saveIndexes(ctx, upload, indexes, func(tx *core.Tx) error {
 		return tx.LaterRead(ctx, make([]int64, 1), complete,
 			func(rows int64) error { return core.Affected(rows, ErrSpaceChanged) })
-	})
+	}, false)
 }
 
+// saveIndexes records indexes unless may, which comes first, returns an error. completes says that may completes the
+// upload.
 func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []NewIndex,
-	may func(*core.Tx) error) error {
+	may func(*core.Tx) error, completes bool) error {
 	err := r.db.Transact(ctx, "record indexes", func(tx *core.Tx) error {
 		// Hold the space: a removal that decides what is needed then sees the upload as complete.
 		own := core.Within("id", sq.Select("source").From("uploads").Where(sq.Eq{"id": upload}))
@@ -95,29 +97,48 @@ func (r *Repository) saveIndexes(ctx context.Context, upload int64, indexes []Ne
 			return err
 		}
 
-		if err := may(tx); err != nil || len(indexes) == 0 {
+		if err := may(tx); err != nil {
+			return err
+		}
+		if err := r.publish(ctx, tx, upload, indexes); err != nil {
 			return err
 		}
 
-		if err := r.uncovered(ctx, tx, indexes); err != nil {
-			return err
-		}
-		if err := nameIndexes(ctx, tx, upload, indexes); err != nil {
-			return err
-		}
-
-		for i := range indexes {
-			if err := indexes[i].Publish(ctx); err != nil {
-				return &storeError{err}
+		// The counts of replicas are locked no longer than needed.
+		if completes {
+			if err := completing(upload).Around(ctx, tx, func() error { return nil }); err != nil {
+				return err
 			}
 		}
-
-		if err := insertIndexes(ctx, tx, indexes); err != nil {
+		if len(indexes) == 0 {
+			return ctx.Err()
+		}
+		err := storing(upload, indexes).Around(ctx, tx, func() error { return insertIndexes(ctx, tx, indexes) })
+		if err != nil {
 			return err
 		}
 		return r.cover(ctx, tx, indexes)
 	})
 	return fromStore("store the index", err)
+}
+
+// publish gives indexes their keys and makes their bytes durable, if their shards need them.
+func (r *Repository) publish(ctx context.Context, tx *core.Tx, upload int64, indexes []NewIndex) error {
+	if len(indexes) == 0 {
+		return ctx.Err()
+	}
+	if err := r.uncovered(ctx, tx, indexes); err != nil {
+		return err
+	}
+	if err := nameIndexes(ctx, tx, upload, indexes); err != nil {
+		return err
+	}
+	for i := range indexes {
+		if err := indexes[i].Publish(ctx); err != nil {
+			return &storeError{err}
+		}
+	}
+	return nil
 }
 
 // uncovered checks that the shards of indexes need an index, before the indexes are stored: no row would name a

@@ -207,7 +207,7 @@ func (b *LinkBatch) record(ctx context.Context, tx *core.Tx) error {
 	if err := InsertRoots(ctx, tx, b.Roots); err != nil {
 		return err
 	}
-	return insertShards(ctx, tx, []*Shard{shard})
+	return sealing(*shard).Around(ctx, tx, func() error { return insertShards(ctx, tx, []*Shard{shard}) })
 }
 
 // InsertRoots adds roots. It is for the packages below this one too.

@@ -95,10 +95,15 @@ func lockSpaces(ctx context.Context, tx *core.Tx) error {
 		sq.Select("value").From(core.CounterTable).Where(sq.Eq{"name": "spaces"}),
 		sq.Select("id").From("spaces").OrderBy("id"),
 	} {
-		locked := sq.Select("COUNT(*)").FromSelect(rows.Suffix(tx.DB.RowLock), "locked")
-		if err := tx.LaterRead(ctx, make([]int64, 1), locked, nil); err != nil {
+		if err := lockLater(ctx, tx, rows); err != nil {
 			return err
 		}
 	}
 	return tx.Flush(ctx)
+}
+
+// lockLater locks rows without writing them.
+func lockLater(ctx context.Context, tx *core.Tx, rows sq.SelectBuilder) error {
+	locked := sq.Select("COUNT(*)").FromSelect(rows.Suffix(tx.DB.RowLock), "locked")
+	return tx.LaterRead(ctx, make([]int64, 1), locked, nil)
 }

@@ -23,8 +23,8 @@ type Replica struct {
 	// SyncedAt is when the replica last had everything.
 	SyncedAt Time `db:"synced_at"`
 	// Files and Bytes count what the replica lacks. A file of several uploads counts once.
-	Files int64 `db:"files"`
-	Bytes int64 `db:"bytes"`
+	Files int64 `db:"missing_files"`
+	Bytes int64 `db:"missing_bytes"`
 	// DueFiles and DueBytes count those of complete uploads, which Lacks yields.
 	DueFiles int64 `db:"due_files"`
 	DueBytes int64 `db:"due_bytes"`
@@ -40,9 +40,23 @@ type Blob struct {
 // SetReplica makes a store a replica of another one. A store may be a replica of several. SetReplica returns
 // ErrMissingReference if one of them is unknown.
 func (r *Repository) SetReplica(ctx context.Context, store, origin string) error {
-	return r.db.Transact(ctx, "set a replica", func(tx *core.Tx) error {
-		return tx.Later(ctx, sq.Insert("replicas").Columns("store", "origin").Values(store, origin).
-			Suffix("ON CONFLICT (store, origin) DO NOTHING"), nil)
+	row := sq.Insert("replicas").Columns("store", "origin").Values(store, origin).
+		Suffix("ON CONFLICT (store, origin) DO NOTHING")
+	return r.addReplica(ctx, "set a replica", store, row)
+}
+
+// addReplica adds a replica, unless it is there already, and counts what it lacks.
+func (r *Repository) addReplica(ctx context.Context, doing, store string, row sq.InsertBuilder) error {
+	return r.db.Transact(ctx, doing, func(tx *core.Tx) error {
+		// Others that change what it lacks do not see its row yet.
+		if err := lockSpaces(ctx, tx); err != nil {
+			return err
+		}
+		added, err := tx.Exec(ctx, row)
+		if err != nil || added == 0 {
+			return err
+		}
+		return LackChange{replicas: inReplica(store)}.recount(ctx, tx)
 	})
 }
 
@@ -61,32 +75,28 @@ func (r *Repository) Synced(ctx context.Context, store, origin string) error {
 		sq.Update("replicas").Set("synced_at", NewTime(r.db.Now())).Where(sq.Eq{"store": store, "origin": origin}))
 }
 
-// Replicas lists the replicas of stores and of spaces, by identity, with what they lack. It costs one query, and two
-// more for each replica.
+// Replicas lists the replicas of stores and of spaces, by identity, with what they lack: that is counted in their rows,
+// so it costs one query. The counts are exact unless a repair was interrupted; see LackChange.
 func (r *Repository) Replicas(ctx context.Context) (replicas []Replica, err error) {
-	ofSpaces := sq.Select("store", "'' AS origin", "space", "NULL AS synced_at").From("space_replicas")
-	all := sq.Select("store", "origin", "0 AS space", "synced_at").From("replicas").
-		SuffixExpr(sq.ConcatExpr("UNION ALL ", ofSpaces, " ORDER BY store, origin, space"))
-	if err := r.db.ReadAll(ctx, "list replicas", &replicas, all); err != nil {
-		return nil, err
-	}
-
-	for i := range replicas {
-		if err := r.countLacking(ctx, &replicas[i]); err != nil {
-			return nil, err
-		}
-	}
-	return replicas, nil
+	ofStores := replicaFields(storeReplicas, "store", "origin", "0 AS space", "synced_at")
+	ofSpaces := replicaFields(spaceReplicas, "store", "'' AS origin", "space", "NULL AS synced_at")
+	err = r.db.ReadAll(ctx, "list replicas", &replicas,
+		ofStores.SuffixExpr(sq.ConcatExpr("UNION ALL ", ofSpaces, " ORDER BY store, origin, space")))
+	return replicas, err
 }
 
-// Lacking counts what a replica of a space lacks.
+func replicaFields(t replicaTable, key ...string) sq.SelectBuilder {
+	return sq.Select(key...).Columns(schema.LackColumns...).From(t.name)
+}
+
+// Lacking counts what a replica of a space lacks, in the rows of all files.
 func (r *Repository) Lacking(ctx context.Context, of SpaceReplica) (Replica, error) {
 	replica := Replica{Store: of.Store, Space: of.Space}
 	err := r.countLacking(ctx, &replica)
 	return replica, err
 }
 
-// LackingIn counts what a replica of a store lacks.
+// LackingIn counts what a replica of a store lacks, in the rows of all files.
 func (r *Repository) LackingIn(ctx context.Context, origin, replica string) (Replica, error) {
 	lacks := Replica{Store: replica, Origin: origin}
 	err := r.countLacking(ctx, &lacks)
@@ -100,7 +110,7 @@ func (r *Repository) countLacking(ctx context.Context, replica *Replica) error {
 		due := sq.Expr("MAX(CASE WHEN uploads.state = ? THEN 1 ELSE 0 END) AS due", Complete)
 		files := replica.lacks(table).RemoveColumns().Columns(table.name+".digest", table.name+".size").Column(due).
 			GroupBy(table.name+".digest", table.name+".size")
-		count := sq.Select("COUNT(*) AS files", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes",
+		count := sq.Select("COUNT(*) AS missing_files", "CAST(COALESCE(SUM(size), 0) AS BIGINT) AS missing_bytes",
 			"CAST(COALESCE(SUM(due), 0) AS BIGINT) AS due_files",
 			"CAST(COALESCE(SUM(size * due), 0) AS BIGINT) AS due_bytes").FromSelect(files, "files")
 		if err := r.db.ReadOne(ctx, "count what a replica lacks", &lacks, count); err != nil {
@@ -241,16 +251,18 @@ func (r *Repository) AddCopies(ctx context.Context, store string, digests []Dige
 func addCopies(ctx context.Context, tx *core.Tx, store string, digests []Digest,
 	named map[Digest]Need) (unneeded []Digest, err error) {
 	add := sq.Insert("copies").Columns("store", "digest").Suffix("ON CONFLICT (store, digest) DO NOTHING")
+	var needed [][]byte
 	for _, digest := range digests {
 		if named[digest].Here {
 			add = add.Values(store, digest[:])
+			needed = append(needed, digest[:])
 		} else {
 			unneeded = append(unneeded, digest)
 		}
 	}
 
-	if len(unneeded) < len(digests) {
-		_, err = tx.Exec(ctx, add)
+	if len(needed) > 0 {
+		err = copying(store, needed).Around(ctx, tx, func() error { return tx.Later(ctx, add, nil) })
 	}
 	return unneeded, err
 }
@@ -261,12 +273,18 @@ const copiesAtOnce = 500
 // ForgetCopies forgets copies that a store has. What is there is proved again by the next sync.
 func (r *Repository) ForgetCopies(ctx context.Context, store string, digests []Digest) error {
 	return r.db.Transact(ctx, "forget copies", func(tx *core.Tx) error {
+		// Nobody sets a replica, and counts the copies, meanwhile.
+		if err := lockSpaces(ctx, tx); err != nil {
+			return err
+		}
 		for some := range slices.Chunk(digests, copiesAtOnce) {
 			var keys [][]byte
 			for _, digest := range some {
 				keys = append(keys, digest[:])
 			}
-			if _, err := tx.Exec(ctx, sq.Delete("copies").Where(sq.Eq{"store": store, "digest": keys})); err != nil {
+			forget := sq.Delete("copies").Where(sq.Eq{"store": store, "digest": keys})
+			err := copying(store, keys).Around(ctx, tx, func() error { return tx.Later(ctx, forget, nil) })
+			if err != nil {
 				return err
 			}
 		}

@@ -226,10 +226,14 @@ func (p *PackedShard) record(ctx context.Context, tx *core.Tx) error {
 	if givenByNodes(digests, p.Nodes) {
 		digests = nil
 	}
-	return tx.Later(ctx, schema.Settled(sq.Update("shards")).
+	settle := schema.Settled(sq.Update("shards")).
 		Set("state", p.Shard.State).Set("size", p.Shard.Size).Set("content", p.Shard.Content).
 		Set("nodes", len(p.Nodes)).Set("digest", p.Shard.Digest).
-		Set("piece", p.Shard.Piece).Set("digests", digests).Where(held(p.Shard)), nil)
+		Set("piece", p.Shard.Piece).Set("digests", digests).Where(held(p.Shard))
+	if p.Shard.State != ShardPacked {
+		return tx.Later(ctx, settle, nil)
+	}
+	return sealing(p.Shard).Around(ctx, tx, func() error { return tx.Later(ctx, settle, nil) })
 }
 
 // progressColumns hold how far an upload is. All are numbers.

@@ -51,10 +51,9 @@ func (s Sending) unit() (string, int64, int64) { return "sendings", s.ID, s.Toke
 
 // AddSpaceReplica makes a store a replica of a space. It returns ErrMissingReference if one of them is unknown.
 func (r *Repository) AddSpaceReplica(ctx context.Context, replica SpaceReplica) error {
-	return r.db.Transact(ctx, "add a replica to the space", func(tx *core.Tx) error {
-		return tx.Later(ctx, sq.Insert("space_replicas").Columns(schema.SpaceReplicaColumns...).
-			Values(replica.Space, replica.Store).Suffix("ON CONFLICT (space, store) DO NOTHING"), nil)
-	})
+	row := sq.Insert("space_replicas").Columns(schema.SpaceReplicaColumns...).Values(replica.Space, replica.Store).
+		Suffix("ON CONFLICT (space, store) DO NOTHING")
+	return r.addReplica(ctx, "add a replica to the space", replica.Store, row)
 }
 
 // RemoveSpaceReplica ends what AddSpaceReplica began. The copies stay. It returns ErrNotFound if the store is no
@@ -265,8 +264,10 @@ func (r *Repository) Sent(ctx context.Context, sending Sending) error {
 		if needed = named[Digest(sending.Digest)].Here; err != nil || !needed {
 			return err
 		}
-		return tx.Later(ctx, sq.Insert("copies").Columns("store", "digest").Values(sending.Store, sending.Digest).
-			Suffix("ON CONFLICT (store, digest) DO NOTHING"), nil)
+		add := sq.Insert("copies").Columns("store", "digest").Values(sending.Store, sending.Digest).
+			Suffix("ON CONFLICT (store, digest) DO NOTHING")
+		return copying(sending.Store, [][]byte{sending.Digest}).Around(ctx, tx,
+			func() error { return tx.Later(ctx, add, nil) })
 	})
 	if err == nil && !needed {
 		err = ErrNotNeeded

@@ -80,6 +80,9 @@ func (r *Repository) SetStoreURL(ctx context.Context, identity, url string) erro
 func (r *Repository) LoseStore(ctx context.Context, identity, url string) error {
 	this := sq.Eq{"store": identity}
 	return r.db.Transact(ctx, "record that the store begins again", func(tx *core.Tx) error {
+		if err := lockSpaces(ctx, tx); err != nil {
+			return err
+		}
 		set := sq.Update("stores").Set("url", url).Where(sq.Eq{"identity": identity})
 		err := tx.Later(ctx, set, func(rows int64) error { return core.Affected(rows, ErrNotFound) })
 		if err != nil {
@@ -87,11 +90,15 @@ func (r *Repository) LoseStore(ctx context.Context, identity, url string) error 
 		}
 
 		// What was set aside is planned again, too.
-		return laterAll(ctx, tx,
+		err = laterAll(ctx, tx,
 			sq.Delete("copies").Where(this),
 			sq.Update("replicas").Set("synced_at", nil).Where(this),
 			sq.Delete("sendings").Where(this).Where(sq.Eq{"token": 0}),
 		)
+		if err != nil {
+			return err
+		}
+		return LackChange{replicas: inReplica(identity)}.recount(ctx, tx)
 	})
 }
 

@@ -198,11 +198,21 @@ func (r *Repository) restart(ctx context.Context, tx *core.Tx, u *Upload, fresh 
 		return err
 	}
 
-	err := tx.Get(ctx, u, r.reopened(*u, fresh).Suffix("RETURNING "+core.ColumnList(schema.UploadFields)))
-	if errors.Is(err, ErrNotFound) {
-		err = fmt.Errorf("upload %d: %w: it was %s when it was looked at", u.ID, ErrState, u.State)
+	reopen := func() error {
+		err := tx.Get(ctx, u, r.reopened(*u, fresh).Suffix("RETURNING "+core.ColumnList(schema.UploadFields)))
+		if errors.Is(err, ErrNotFound) {
+			err = fmt.Errorf("upload %d: %w: it was %s when it was looked at", u.ID, ErrState, u.State)
+		}
+		return err
 	}
-	return err
+	if u.Store == fresh.Store {
+		return reopen()
+	}
+
+	// The replicas of its store are those of another one from now on.
+	files := FilesOf(u.ID)
+	files.replicas = nil
+	return files.Around(ctx, tx, reopen)
 }
 
 // indexedAlike reports whether two recipes make the same indexes.

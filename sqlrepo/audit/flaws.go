@@ -26,6 +26,7 @@ const (
 	FlawNodeOrphan     = "node-orphan"
 	FlawRootOrphan     = "root-orphan"
 	FlawSpaceRevision  = "space-revision"
+	FlawReplicaCounts  = "replica-counts"
 	FlawUploadState    = "upload-state"
 	FlawUploadRoot     = "upload-root"
 	FlawUploadFinished = "upload-finished"

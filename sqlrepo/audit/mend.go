@@ -5,6 +5,7 @@ import (
 
 	sq "github.com/Masterminds/squirrel"
 
+	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/internal/core"
 	"github.com/guppy-prep/guppy/sqlrepo/internal/schema"
 )
@@ -49,4 +50,11 @@ func (a *Auditor) DeleteOrphans(ctx context.Context) error {
 func (a *Auditor) MendRevisions(ctx context.Context) error {
 	return a.mend(ctx, "set the revisions of spaces",
 		sq.Update("spaces").Set("revision", sq.Expr("ABS(revision) + 1")).Where("revision <= 0"))
+}
+
+// MendReplicaCounts counts again what replicas lack.
+func (a *Auditor) MendReplicaCounts(ctx context.Context) error {
+	return a.db.Transact(ctx, "count what replicas lack", func(tx *core.Tx) error {
+		return sqlrepo.RecountReplicas(ctx, tx)
+	})
 }

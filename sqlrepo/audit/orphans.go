@@ -73,3 +73,15 @@ func spaceRules() []rule {
 		Where(sq.ConcatExpr("(revision < 0 OR EXISTS (", settled, "))"))
 	return []rule{{FlawSpaceRevision, "space %[2]d has the revision %[1]d, and has shards", query}}
 }
+
+// replicaRules compares what replicas are counted to lack with what they lack.
+func replicaRules() []rule {
+	ofStores, ofSpaces := sqlrepo.MiscountedReplicas(func(counted, lacked string) sq.SelectBuilder {
+		return flawed("0", "0", "0", counted, lacked)
+	})
+	const detail = " is counted to lack %[1]d files, and lacks %[2]d, or their sizes differ"
+	return []rule{
+		{FlawReplicaCounts, "a replica of a store" + detail, ofStores},
+		{FlawReplicaCounts, "a replica of a space" + detail, ofSpaces},
+	}
+}

@@ -34,6 +34,7 @@ func (a *Auditor) rules(s scope) (rules []rule) {
 		rules = append(rules, counterRules()...)
 		rules = append(rules, orphanRules()...)
 		rules = append(rules, spaceRules()...)
+		rules = append(rules, replicaRules()...)
 	}
 	rules = append(rules, uploadRules(s)...)
 	rules = append(rules, a.leaseRules(s)...)

@@ -71,7 +71,13 @@ func run(t *testing.T, open func(t *testing.T) *dialect.DB, all []group) {
 		t.Run(group.name, func(t *testing.T) {
 			db := open(t)
 			for _, test := range group.tests {
-				t.Run(test.name, func(t *testing.T) { test.run(newFixture(t, db)) })
+				t.Run(test.name, func(t *testing.T) {
+					f := newFixture(t, db)
+					test.run(f)
+					if !f.tampered {
+						f.counted()
+					}
+				})
 			}
 		})
 	}

@@ -43,6 +43,8 @@ type fixture struct {
 	db   *dialect.DB
 	made int
 	now  time.Time
+	// tampered is true if a test has changed rows by itself.
+	tampered bool
 }
 
 func newFixture(t *testing.T, db *dialect.DB) *fixture {
@@ -58,6 +60,7 @@ func newFixture(t *testing.T, db *dialect.DB) *fixture {
 func (f *fixture) clear() {
 	f.t.Helper()
 	f.made = 0
+	defer func() { f.tampered = false }()
 	for _, table := range []string{
 		"roots", "nodes", "segments", "shards", "indexes", "entries", "upload_tags", "uploads", "sources", "sendings",
 		"space_replicas", "spaces", "copies", "replicas", "stores",
@@ -69,6 +72,7 @@ func (f *fixture) clear() {
 
 func (f *fixture) execute(statement string) {
 	f.t.Helper()
+	f.tampered = true
 	if _, err := f.db.Writer.ExecContext(f.ctx, statement); err != nil {
 		f.t.Fatal(err)
 	}

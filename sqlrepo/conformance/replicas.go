@@ -107,6 +107,7 @@ func replicaLacks(f *fixture) {
 	replica := sqlrepo.Replica{Store: "second", Origin: "first"}
 	equal(f.t, "lacks", len(collect(f.t, f.Lacks(f.ctx, replica))), 0)
 	f.execute(fmt.Sprintf("UPDATE uploads SET state = %d WHERE id = (SELECT MIN(id) FROM uploads)", sqlrepo.Complete))
+	f.ok(f.MendReplicaCounts(f.ctx))
 	lacks := collect(f.t, f.Lacks(f.ctx, replica))
 	equal(f.t, "lacks", len(lacks), 2)
 	equal(f.t, "lacks", sqlrepo.Digest(lacks[1].Digest), digestOf(2))

@@ -81,10 +81,11 @@ func (r *Remover) Condemn(ctx context.Context, stage sqlrepo.Stage, view *SpaceV
 
 		// Entries that are left still need their shards.
 		segments := sq.Select("1").From("segments").Where("segments.shard = shards.id")
-		_, err = tx.Exec(ctx, schema.Settled(sq.Update("shards")).Set("state", sqlrepo.ShardRemoving).
-			Set("set_aside_at", nil).Set("digests", nil).
-			Where(sq.Eq{"upload": stage.Upload.ID}).Where(r.db.Among("id", shards)).
-			Where(sq.ConcatExpr("NOT EXISTS (", segments, ")")))
+		these := sq.And{sq.Eq{"upload": stage.Upload.ID}, r.db.Among("id", shards)}
+		condemn := schema.Settled(sq.Update("shards")).Set("state", sqlrepo.ShardRemoving).
+			Set("set_aside_at", nil).Set("digests", nil).Where(these).
+			Where(sq.ConcatExpr("NOT EXISTS (", segments, ")"))
+		err = sqlrepo.FilesOfShards(these).Around(ctx, tx, func() error { return tx.Later(ctx, condemn, nil) })
 		if err != nil {
 			return err
 		}

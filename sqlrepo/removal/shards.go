@@ -57,6 +57,11 @@ func (r *Remover) DropNeedlessIndexes(ctx context.Context, stage sqlrepo.Stage) 
 	own := sq.Select("1").From("shards").Where("shards.blob_index = indexes.id AND shards.upload = indexes.upload")
 	needless := sq.And{sq.Eq{"upload": stage.Upload.ID}, sq.ConcatExpr("NOT EXISTS (", own, ")")}
 	return r.removal(ctx, stage, "drop needless indexes", func(tx *core.Tx) error {
+		space := sq.Select("space").From("sources").Where(sq.Eq{"id": stage.Upload.Source})
+		held := sq.Select("id").From("spaces").Where(core.Within("id", space)).Suffix(r.db.RowLock)
+		if err := tx.LaterRead(ctx, make([]int64, 1), held, nil); err != nil {
+			return err
+		}
 		return sqlrepo.GiveUpIndexes(ctx, tx, needless)
 	})
 }

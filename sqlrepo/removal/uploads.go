@@ -99,8 +99,7 @@ func (r *Remover) remove(ctx context.Context, id int64, check func(*core.Tx) err
 		if _, err := tx.Exec(ctx, sq.Delete("upload_tags").Where(sq.Eq{"upload": id})); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, sqlrepo.SetRemoved(id))
-		return err
+		return sqlrepo.FilesOf(id).Around(ctx, tx, func() error { return tx.Later(ctx, sqlrepo.SetRemoved(id), nil) })
 	})
 }
 

@@ -10,6 +10,7 @@ const (
 	raiseRevision
 	settleUpload
 	recountRows
+	recountReplicas
 	clearLeases
 	forgetStop
 	rescanEntry
@@ -39,27 +40,28 @@ const (
 )
 
 var actionTexts = [...]string{
-	leaveAlone:     "nothing",
-	raiseCounters:  "the counters are raised above the keys in use",
-	deleteOrphans:  "the rows are deleted",
-	raiseRevision:  "the revision is raised",
-	settleUpload:   "the upload gets the state that matches its root",
-	recountRows:    "the rows are counted again",
-	clearLeases:    "the leases of the upload are cleared",
-	forgetStop:     "it is forgotten why a run of the upload stopped",
-	rescanEntry:    "the entry is scanned again; in an older upload it is left out",
-	reopenUpload:   "the upload is scanned again; an older one becomes incomplete",
-	relinkUpload:   "the upload is linked again from its rows",
-	forgetRoot:     "the root is deleted, and built again from the segments",
-	remakeRoots:    "the root is built again from the segments",
-	forgetSegments: "the segments are deleted",
-	searchSegments: "the segments are searched for",
-	replanFile:     "the segment is found again, or the file planned again; in an older upload it is left out",
-	detachFile:     "the segment is found again, or the file planned by itself; in an older upload it is left out",
-	remakeShard:    "the shard's rows are built again from its file, or from the intact part of it",
-	countChunks:    "the number of chunks is set, or the shard's files are planned again",
-	sumContent:     "the sum is set",
-	computePiece:   "the piece CID is computed again",
+	leaveAlone:      "nothing",
+	raiseCounters:   "the counters are raised above the keys in use",
+	deleteOrphans:   "the rows are deleted",
+	raiseRevision:   "the revision is raised",
+	settleUpload:    "the upload gets the state that matches its root",
+	recountReplicas: "what replicas lack is counted again",
+	recountRows:     "the rows are counted again",
+	clearLeases:     "the leases of the upload are cleared",
+	forgetStop:      "it is forgotten why a run of the upload stopped",
+	rescanEntry:     "the entry is scanned again; in an older upload it is left out",
+	reopenUpload:    "the upload is scanned again; an older one becomes incomplete",
+	relinkUpload:    "the upload is linked again from its rows",
+	forgetRoot:      "the root is deleted, and built again from the segments",
+	remakeRoots:     "the root is built again from the segments",
+	forgetSegments:  "the segments are deleted",
+	searchSegments:  "the segments are searched for",
+	replanFile:      "the segment is found again, or the file planned again; in an older upload it is left out",
+	detachFile:      "the segment is found again, or the file planned by itself; in an older upload it is left out",
+	remakeShard:     "the shard's rows are built again from its file, or from the intact part of it",
+	countChunks:     "the number of chunks is set, or the shard's files are planned again",
+	sumContent:      "the sum is set",
+	computePiece:    "the piece CID is computed again",
 	salvageShard: "a good file is copied from another store; otherwise, with --give-up, intact blocks go to a new file, " +
 		"lost ones are packed again, and the file is set aside",
 	restoreMarker: "the store gets back the identity that the uploads record",

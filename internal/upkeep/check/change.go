@@ -30,6 +30,7 @@ const (
 	stopForgotten
 	stateSet
 	rowsCounted
+	replicasCounted
 	uploadIncomplete
 	uploadReopened
 	uploadLinked
@@ -51,6 +52,7 @@ var changeTexts = [...]string{
 	leasesCleared:    "upload %d: its leases were cleared",
 	stopForgotten:    "upload %d: it was forgotten why a run of it stopped",
 	stateSet:         "upload %d: its state was set",
+	replicasCounted:  "what replicas lack was counted",
 	rowsCounted:      "upload %d: its rows were counted",
 	uploadIncomplete: "upload %d: it is incomplete, and there is a newer upload",
 	uploadReopened:   "upload %d: it is unfinished; guppy status %[1]d prints the command that continues it",

@@ -30,7 +30,7 @@ func whatReplicaLacks(ctx context.Context, repo *sqlrepo.Repository, identity st
 	}
 
 	for _, replica := range replicas {
-		if replica.Store != identity || replica.Files == 0 {
+		if replica.Store != identity {
 			continue
 		}
 

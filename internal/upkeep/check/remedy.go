@@ -32,6 +32,7 @@ var remedies = map[string]remedy{
 	audit.FlawNodeOrphan:      {action: deleteOrphans},
 	audit.FlawRootOrphan:      {action: deleteOrphans},
 	audit.FlawSpaceRevision:   {action: raiseRevision},
+	audit.FlawReplicaCounts:   {action: recountReplicas},
 	audit.FlawUploadState:     {action: settleUpload},
 	audit.FlawUploadRoot:      {action: settleUpload},
 	audit.FlawUploadFinished:  {action: settleUpload},

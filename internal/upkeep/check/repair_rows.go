@@ -22,6 +22,7 @@ var order = [][]action{
 	{replanFile, detachFile},
 	{reopenUpload, relinkUpload},
 	{recountRows, sumContent, computePiece, forgetIndex},
+	{recountReplicas},
 }
 
 // mendRows carries out the first group of actions that changes something.
@@ -60,6 +61,12 @@ func (m *mending) mend(ctx context.Context, todo action, problems []Problem) (ch
 		return m.once(change{kind: orphansDeleted}, func() error { return m.auditor().DeleteOrphans(ctx) })
 	case raiseRevision:
 		return m.once(change{kind: revisionsRaised}, func() error { return m.auditor().MendRevisions(ctx) })
+	case recountReplicas:
+		// Other repairs change what replicas lack without counting it.
+		if err := m.auditor().MendReplicaCounts(ctx); err != nil {
+			return false, err
+		}
+		return true, m.did("%s", change{kind: replicasCounted})
 	case searchSegments:
 		return m.search(ctx, problems)
 	case rescanEntry, replanFile, detachFile, forgetSegments, forgetRoot:

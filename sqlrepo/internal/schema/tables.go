@@ -17,10 +17,10 @@ type Table struct {
 // Tables lists all tables, each behind those that it refers to.
 var Tables = []Table{
 	{"stores", StoreColumns, []string{"identity"}},
-	{"replicas", ReplicaColumns, []string{"store", "origin"}},
+	{"replicas", slices.Concat(ReplicaColumns, LackColumns), []string{"store", "origin"}},
 	{"copies", []string{"store", "digest"}, []string{"store", "digest"}},
 	{"spaces", slices.Concat(SpaceColumns, []string{"store", "revision", "needs"}), []string{"id"}},
-	{"space_replicas", SpaceReplicaColumns, []string{"space", "store"}},
+	{"space_replicas", slices.Concat(SpaceReplicaColumns, LackColumns), []string{"space", "store"}},
 	{"sendings", slices.Concat(SendingColumns, LeaseColumns), []string{"id"}},
 	{"sources", slices.Concat(SourceColumns, []string{"mounts"}), []string{"id"}},
 	{"uploads", allUploadColumns, []string{"id"}},
@@ -68,6 +68,9 @@ var (
 
 	allUploadColumns = slices.Concat(UploadColumns, RereadingColumns, TallyColumns, StageColumns, RunColumns, LeaseColumns)
 )
+
+// LackColumns are the columns of replicas that count what they lack, and what they lack of complete uploads.
+var LackColumns = []string{"missing_files", "missing_bytes", "due_files", "due_bytes"}
 
 // MachineColumns are the columns of entries that say where an entry was found, not what it is.
 var MachineColumns = []string{"ctime_ns", "inode", "unproven"}

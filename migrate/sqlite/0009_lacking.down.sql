@@ -1,0 +1,10 @@
+DROP INDEX indexes_digest;
+DROP INDEX shards_digest;
+ALTER TABLE space_replicas DROP COLUMN due_bytes;
+ALTER TABLE space_replicas DROP COLUMN due_files;
+ALTER TABLE space_replicas DROP COLUMN missing_bytes;
+ALTER TABLE space_replicas DROP COLUMN missing_files;
+ALTER TABLE replicas DROP COLUMN due_bytes;
+ALTER TABLE replicas DROP COLUMN due_files;
+ALTER TABLE replicas DROP COLUMN missing_bytes;
+ALTER TABLE replicas DROP COLUMN missing_files;
