@@ -194,7 +194,7 @@ func (c LackChange) Around(ctx context.Context, tx *core.Tx, change func() error
 // of returns the condition that the replicas of a table match.
 func (c LackChange) of(t replicaTable) sq.Sqlizer {
 	if c.replicas == nil {
-		return nil
+		return sq.And{}
 	}
 	return c.replicas(t)
 }

@@ -37,6 +37,7 @@ func groups() []group {
 		{"stores", stores()},
 		{"replicas", replicas()},
 		{"sendings", sendings()},
+		{"counts of replicas", lackCounts()},
 		{"needs", needs()},
 		{"uploads", uploads()},
 		{"tags", tags()},
