@@ -53,7 +53,7 @@ func TestASchemaDoesNotChangeWhileItIsUsed(t *testing.T) {
 			if err := use.Release(); err != nil {
 				t.Fatal(err)
 			}
-			if result, err := migrator.Down(t.Context(), 1); err != nil || result.To != 7 {
+			if result, err := migrator.Down(t.Context(), 1); err != nil || result.To != 8 {
 				t.Errorf("down after that: %+v, %v", result, err)
 			}
 		})

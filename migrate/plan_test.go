@@ -49,11 +49,11 @@ func TestPlanChangesNothing(t *testing.T) {
 		m := New(settings)
 		for range 2 {
 			plan, err := m.Plan(t.Context(), Latest())
-			if err != nil || plan.From != 0 || plan.To != 8 || len(plan.Steps) != 8 || len(plan.Statements) != 1 ||
+			if err != nil || plan.From != 0 || plan.To != 9 || len(plan.Steps) != 9 || len(plan.Statements) != 1 ||
 				plan.Reverts() {
 				t.Fatalf("%+v, %v", plan, err)
 			}
-			if status := mustStatus(t, m); !status.Empty || len(status.Pending) != 8 {
+			if status := mustStatus(t, m); !status.Empty || len(status.Pending) != 9 {
 				t.Errorf("status %+v", status)
 			}
 		}
@@ -65,7 +65,7 @@ func TestPlanChangesNothing(t *testing.T) {
 		}
 		mustUp(t, m)
 		plan, err := m.Plan(t.Context(), Latest())
-		if err != nil || plan.From != 8 || plan.To != 8 || len(plan.Statements) != 0 {
+		if err != nil || plan.From != 9 || plan.To != 9 || len(plan.Statements) != 0 {
 			t.Errorf("%+v, %v", plan, err)
 		}
 	})

@@ -27,7 +27,7 @@ func TestTenProcessesMigrateAtOnce(t *testing.T) {
 					if code := p.exit(t); code != 0 {
 						t.Errorf("exit code %d\n%s", code, &p.stderr)
 					}
-					worked += strings.Count(p.stdout.String(), "  0008 tags\n")
+					worked += strings.Count(p.stdout.String(), "  0009 lacking\n")
 				}
 
 				if worked != 1 {

@@ -13,8 +13,8 @@ import (
 )
 
 // statusSampler samples uploads repeatedly. A sample costs one query for the list and one for each upload that is being
-// packed. Names and tags are queried once, because they hardly ever change. What replicas lack is counted in all rows
-// of shards and indexes, so that is done seldom.
+// packed. Names and tags are queried once, because they hardly ever change. What replicas lack is counted in their own
+// rows.
 type statusSampler struct {
 	repo *sqlrepo.Repository
 	// standby, if not nil, says how the database follows another one.
@@ -29,11 +29,6 @@ type statusSampler struct {
 
 	stores   storeRows
 	storesAt time.Time
-
-	// lacking has what replicas lack.
-	lacking []sqlrepo.Replica
-	// lackingUntil is when they are counted again.
-	lackingUntil time.Time
 }
 
 // rate is the speed at which an upload is packed.
@@ -141,10 +136,17 @@ func (s *statusSampler) shownStores(chosen []sqlrepo.OpenUpload, replicas []repl
 // upload.
 func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUpload) ([]replicaStatus, error) {
 	shown := []replicaStatus{}
-	if err := s.countLacking(ctx); err != nil || len(s.lacking) == 0 {
+	s.queries++
+	replicas, err := s.repo.Replicas(ctx)
+	if err != nil || len(replicas) == 0 {
 		return shown, err
 	}
 
+	// A space may be new.
+	unnamed := func(replica sqlrepo.Replica) bool { return replica.Space != 0 && s.spaces[replica.Space].ID == 0 }
+	if slices.ContainsFunc(replicas, unnamed) {
+		s.spaces = nil
+	}
 	if err := s.nameSpaces(ctx); err != nil {
 		return nil, err
 	}
@@ -155,7 +157,7 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 	}
 
 	names := spaceNames(slices.Collect(maps.Values(s.spaces)))
-	for _, replica := range s.lacking {
+	for _, replica := range replicas {
 		if s.upload != nil && !s.concerns(chosen, replica) {
 			continue
 		}
@@ -172,32 +174,6 @@ func (s *statusSampler) replicas(ctx context.Context, chosen []sqlrepo.OpenUploa
 
 	slices.SortStableFunc(shown, func(a, b replicaStatus) int { return strings.Compare(a.Replica, b.Replica) })
 	return shown, nil
-}
-
-// lackingAge is the time for which the counts of what replicas lack are used again. lackingShare is how many times
-// longer than counting that is at least, so that counting takes a small part of the database's time.
-const lackingAge, lackingShare = time.Minute, 50
-
-// countLacking counts what replicas lack, unless the latest counts are good enough.
-func (s *statusSampler) countLacking(ctx context.Context) error {
-	if time.Now().Before(s.lackingUntil) {
-		return nil
-	}
-
-	began := time.Now()
-	replicas, err := s.repo.Replicas(ctx)
-	s.queries += 1 + 2*len(replicas)
-	if err != nil {
-		return err
-	}
-	s.lacking, s.lackingUntil = replicas, time.Now().Add(max(lackingAge, lackingShare*time.Since(began)))
-
-	// A space may be new.
-	unnamed := func(replica sqlrepo.Replica) bool { return replica.Space != 0 && s.spaces[replica.Space].ID == 0 }
-	if slices.ContainsFunc(replicas, unnamed) {
-		s.spaces = nil
-	}
-	return nil
 }
 
 // concerns reports whether a replica is to have the files of the chosen upload.
