@@ -170,8 +170,7 @@ func (r *Repository) Shards(ctx context.Context, upload int64, filter ShardFilte
 	return core.Rows(ctx, r.db, "read shards", query, behind)
 }
 
-// ShardsByDigest lists, by key, the packed shards whose CAR files have a digest. There is no index by digest, so
-// ShardsByDigest reads the rows of all shards.
+// ShardsByDigest lists, by key, the packed shards whose CAR files have a digest.
 func (r *Repository) ShardsByDigest(ctx context.Context, digest Digest) (shards []Shard, err error) {
 	err = r.db.ReadAll(ctx, "look for the shard", &shards, sq.Select(schema.ShardFields...).From("shards").
 		Where(sq.Eq{"digest": digest[:], "state": ShardPacked}).OrderBy("id"))
