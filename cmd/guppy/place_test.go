@@ -56,3 +56,14 @@ func TestNamesInResultsStay(t *testing.T) {
 		t.Errorf("printed %q", &out)
 	}
 }
+
+// TestMarksDoNotGetOut is of the check that every command of a script undergoes.
+func TestMarksDoNotGetOut(t *testing.T) {
+	if err := markless("run: " + toRun + " gc"); err == nil {
+		t.Error("a mark got out")
+	}
+	a := &app{}
+	if err := markless("find -0: a\x00b" + a.placedResult("run: "+toRun+" gc")); err != nil {
+		t.Error(err)
+	}
+}

@@ -79,6 +79,19 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
+	for _, output := range []string{"stdout", "stderr"} {
+		if err := markless(ts.ReadFile(output)); err != nil {
+			ts.Fatalf("%s: %v", output, err)
+		}
+	}
+}
+
+// markless returns an error if a text that was printed has the mark of a command, which only placedResult takes away.
+func markless(text string) error {
+	if _, command, marked := strings.Cut(text, toRun); marked {
+		return fmt.Errorf("a command has its mark: %s%.60q", program, command)
+	}
+	return nil
 }
 
 // scriptUntil runs a program repeatedly until it succeeds and prints text that matches: until PATTERN PROGRAM
