@@ -85,14 +85,15 @@ func (d *drama) strike(round int) (lost int) {
 		d.random.Shuffle(len(d.faults), func(i, k int) { d.faults[i], d.faults[k] = d.faults[k], d.faults[i] })
 	}
 	fault := d.faults[round%len(ha.Faults)]
-	stall := time.Duration(0)
+	stall, doomed := time.Duration(0), (func())(nil)
 	if d.lossy {
 		stall = d.upTo(2 * time.Second)
+		doomed = func() { time.Sleep(stall) }
 	}
 	time.Sleep(d.upTo(3 * time.Second))
 
 	began := time.Now()
-	d.cluster.Strike(fault, stall)
+	d.cluster.Strike(fault, doomed)
 	lost = d.ledger.lost(d.t)
 	d.t.Logf("round %d: %s, stalled for %v: whole after %v on timeline %d; %d commits were lost", round+1, fault,
 		stall.Round(time.Millisecond), time.Since(began).Round(time.Millisecond), d.cluster.Timeline(), lost)
@@ -225,6 +226,32 @@ func TestLostRemovals(t *testing.T) {
 		t.Errorf("the repair failed: %s", tail(stderr))
 	}
 	d.requireAgain()
+}
+
+// TestALostRemoval loses a removal whose files are gone, after the command that removed has ended: nobody notices, but
+// for check, which names what is missing. A repair gives that up, and the next run packs it from the source.
+func TestALostRemoval(t *testing.T) {
+	d := newDrama(t, ha.Asynchronous)
+	for n := range 3 { // the last one shares nothing with the others
+		d.prepare(t.Context(), n)
+	}
+	whole := d.files(t)
+
+	d.cluster.Strike(ha.Killed, func() {
+		d.remove(2)
+		if kept := d.files(t); len(kept) == 0 || len(kept) == len(whole) {
+			t.Errorf("%d of %d shards and indexes are left", len(kept), len(whole))
+		}
+	})
+	if code, stdout, stderr := d.try(t, d.direct, "check"); code != 3 || !strings.Contains(stdout, "shard-missing") {
+		t.Errorf("check after a lost removal: exit code %d\n%s\n%s", code, tail(stdout), tail(stderr))
+	}
+	d.run(t, "check", "--repair", "--give-up", "--yes")
+
+	d.requireAgain()
+	if got := d.files(t); !slices.Equal(got, whole) {
+		t.Errorf("%d shards and indexes, and %d before the removal", len(got), len(whole))
+	}
 }
 
 // requireAgain prepares all sources again and checks that everything is as it should be.

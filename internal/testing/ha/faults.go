@@ -33,20 +33,22 @@ var Faults = []Fault{Killed, Frozen, Orphaned, CutOff, Switched}
 func (f Fault) silences() bool { return f == Killed || f == Frozen || f == Orphaned }
 
 // Strike does something to the leader, and returns once another server leads and the others follow it. If the fault
-// silences the leader, nothing that it commits for the time of stall before reaches the standbys, and that is lost.
-func (c *Cluster) Strike(fault Fault, stall time.Duration) {
+// silences the leader, doomed is called before, unless it is nil: nothing that the leader commits meanwhile reaches the
+// standbys, and all that is lost.
+func (c *Cluster) Strike(fault Fault, doomed func()) {
 	c.tb.Helper()
 	leader, before := c.leader(c.tb.Context())
 	if leader == nil {
 		c.tb.Fatal("there is no leader")
 	}
 
-	if stall > 0 && fault.silences() {
+	loses := doomed != nil && fault.silences()
+	if loses {
 		leader.wal.set(stalled)
-		time.Sleep(stall)
+		doomed()
 	}
 	c.begin(fault, leader)
-	if stall > 0 && fault.silences() {
+	if loses {
 		leader.wal.set(cut)
 	}
 
