@@ -14,7 +14,7 @@ type experiment struct {
 const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync,replica"
 
 // experiments returns all experiments. Those with generated repositories have them of these sizes, in entries.
-func experiments(sizes []int) []experiment {
+func experiments(sizes []int, far distances) []experiment {
 	workers, lookups, transfers, scales := newWorkers(), newLookups(), newTransfers(), scales{sizes}
 	return []experiment{
 		{"prepare", 0, measurePrepare},
@@ -25,6 +25,7 @@ func experiments(sizes []int) []experiment {
 		{"retrieve", 0, measureRetrieve},
 		{"sync", 0, measureSync},
 		{"replica", 0, measureReplica},
+		{"distance", far.room(), far.measure},
 		{"lookup", lookups.room(), lookups.measure},
 		{"scale", scales.room(), scales.measure},
 	}

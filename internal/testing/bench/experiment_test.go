@@ -64,10 +64,10 @@ func verdict(l line) string {
 
 func TestUsualExperimentsExist(t *testing.T) {
 	var names []string
-	for _, e := range experiments(nil) {
+	for _, e := range experiments(nil, distances{}) {
 		names = append(names, e.name)
 	}
-	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve sync replica lookup scale]" {
+	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve sync replica distance lookup scale]" {
 		t.Errorf("experiments %s", got)
 	}
 }

@@ -23,15 +23,17 @@ type options struct {
 
 func parseOptions(args []string, output io.Writer) (options, error) {
 	var o options
-	var experimentNames, corpusNames, engineNames, sizes string
+	var experimentNames, corpusNames, engineNames, sizes, away, crews string
 	var json, markdown bool
 
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.StringVar(&experimentNames, "only", usual,
-		"the experiments to run, with commas between them; there are also lookup and scale")
+		"the experiments to run, with commas between them; there are also distance, lookup and scale")
 	flags.StringVar(&sizes, "entries", "100000,1000000",
 		"the sizes of the repositories of scale, with commas between them, the smallest first")
+	flags.StringVar(&away, "away", "5ms,20ms,80ms", "the round trips of distance, with commas between them")
+	flags.StringVar(&crews, "workers", "1,4", "the numbers of workers of distance, with commas between them")
 	flags.StringVar(&corpusNames, "corpus", "small,big", "the corpora to measure, with commas between them")
 	flags.StringVar(&engineNames, "engine", "sqlite,postgres", "the database engines to measure, with commas between them")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often each program runs on each corpus")
@@ -53,7 +55,11 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	if err != nil {
 		return o, err
 	}
-	o.experiments, err = choose("experiment", experimentNames, experiments(entries),
+	far, err := parseDistances(away, crews)
+	if err != nil {
+		return o, err
+	}
+	o.experiments, err = choose("experiment", experimentNames, experiments(entries, far),
 		func(e experiment) string { return e.name })
 	if err != nil {
 		return o, err

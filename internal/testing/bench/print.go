@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -45,11 +46,35 @@ func printText(w io.Writer, r *report) error {
 		}
 	}
 
+	for _, l := range r.Further {
+		text.WriteString(l.counted())
+	}
+
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	if _, err := io.WriteString(table, text.String()); err != nil {
 		return err
 	}
 	return table.Flush()
+}
+
+// counted returns a row of what was counted, or "" if nothing was.
+func (l line) counted() string {
+	if len(l.Counts) == 0 {
+		return ""
+	}
+	var cells []string
+	for _, c := range l.Counts {
+		cells = append(cells, c.What+" "+c.number())
+	}
+	return strings.Join([]string{l.Corpus, l.Engine, l.Program, strings.Join(cells, ", ")}, "\t") + "\n"
+}
+
+// number formats a whole number without decimals, and any other with two.
+func (c count) number() string {
+	if c.Value == math.Trunc(c.Value) {
+		return strconv.FormatFloat(c.Value, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(c.Value, 'f', 2, 64)
 }
 
 func (t times) row(corpus, program string) string {
@@ -85,6 +110,7 @@ func printMarkdown(w io.Writer, r *report) error {
 	}
 
 	text.WriteString(furtherMarkdown(r.Further))
+	text.WriteString(countedMarkdown(r.Further))
 	_, err := io.WriteString(w, text.String())
 	return err
 }
@@ -99,6 +125,27 @@ func furtherMarkdown(lines []line) string {
 			cells := []string{l.Corpus, l.Engine, k.What, fmt.Sprintf("%.2f s", l.Times.Median), k.cell()}
 			fmt.Fprintf(&text, "| %s |\n", strings.Join(cells, " | "))
 		}
+	}
+	return text.String()
+}
+
+// countedMarkdown prints a row for each line with counts. All of them have the same ones.
+func countedMarkdown(lines []line) string {
+	var text strings.Builder
+	for _, l := range lines {
+		if len(l.Counts) == 0 {
+			continue
+		}
+
+		heads := []string{"corpus", "engine", "program", "time"}
+		cells := []string{l.Corpus, l.Engine, l.Program, fmt.Sprintf("%.2f s", l.Times.Median)}
+		for _, c := range l.Counts {
+			heads, cells = append(heads, c.What), append(cells, c.number())
+		}
+		if text.Len() == 0 {
+			fmt.Fprintf(&text, "\n| %s |\n%s|\n", strings.Join(heads, " | "), strings.Repeat("|---", len(heads)))
+		}
+		fmt.Fprintf(&text, "| %s |\n", strings.Join(cells, " | "))
 	}
 	return text.String()
 }

@@ -17,8 +17,9 @@ func example() *report {
 			},
 		}},
 	}}, Further: []line{
-		{"big", "postgres", "far", times{[]float64{2}, 2, 2}, []check{atLeast("near / far", "", 0.5, 0.25)}},
-		{"big", "postgres", "near", times{[]float64{1}, 1, 1}, []check{within("far - near", "s", 1, 0.5)}},
+		{"big", "postgres", "far", times{[]float64{2}, 2, 2}, []check{atLeast("near / far", "", 0.5, 0.25)},
+			[]count{{"ratio", 2.5}, {"PUT", 12}}},
+		{"big", "postgres", "near", times{[]float64{1}, 1, 1}, []check{within("far - near", "s", 1, 0.5)}, nil},
 	}}
 }
 

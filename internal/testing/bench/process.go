@@ -13,6 +13,8 @@ import (
 // cost is the time and memory that a process took.
 type cost struct {
 	wall time.Duration
+	// cpu is the time that all of its threads ran.
+	cpu time.Duration
 	// memory is the most resident memory, in bytes. A kernel may start counting at what this process had resident
 	// when it started the other one, so this process stays small.
 	memory int64
@@ -35,6 +37,8 @@ func execute(ctx context.Context, environ []string, program string, args ...stri
 	if err != nil {
 		return took, nil, fmt.Errorf("%s: %w\n%s", command, err, tail(stderr.Bytes()))
 	}
+
+	took.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 
 	// The kernel knows the peak memory of a process that has ended.
 	if usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage); ok {

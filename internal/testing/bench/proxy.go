@@ -10,7 +10,8 @@ import (
 )
 
 // proxy forwards TCP connections to a server and delivers all bytes late, in each direction. It delays but does not
-// limit: any amount may be on its way, up to what a queue holds.
+// limit: any amount may be on its way, up to what a queue holds. A connection takes a round trip to begin, as it does
+// over a network.
 type proxy struct {
 	listener net.Listener
 	target   string
@@ -20,6 +21,7 @@ type proxy struct {
 	mu     sync.Mutex
 	closed bool
 	conns  []net.Conn
+	seen   traffic
 }
 
 const (
@@ -48,7 +50,8 @@ func (p *proxy) accept() {
 			return
 		}
 		if p.keep(client) {
-			p.running.Go(func() { p.pass(client) })
+			opened := time.Now()
+			p.running.Go(func() { p.pass(client, opened) })
 		}
 	}
 }
@@ -67,15 +70,18 @@ func (p *proxy) keep(conn net.Conn) bool {
 }
 
 // pass serves a connection in both directions until it ends.
-func (p *proxy) pass(client net.Conn) {
+func (p *proxy) pass(client net.Conn, opened time.Time) {
 	server, err := net.Dial("tcp", p.target)
 	if err != nil || !p.keep(server) {
 		_ = client.Close()
 		return
 	}
+
+	// What the client sends before it could know of the connection counts as sent when it does.
+	begins, turn := opened.Add(2*p.delay), newTurn(p)
 	var directions sync.WaitGroup
-	directions.Go(func() { p.direct(client, server) })
-	directions.Go(func() { p.direct(server, client) })
+	directions.Go(func() { p.direct(client, server, begins, turn.asks, func() {}) })
+	directions.Go(func() { p.direct(server, client, begins, func([]byte) {}, turn.answered) })
 	directions.Wait()
 	_ = errors.Join(client.Close(), server.Close())
 }
@@ -86,11 +92,12 @@ type packet struct {
 	arrived time.Time
 }
 
-// direct forwards everything from one side to the other, including its end.
-func (p *proxy) direct(from, to net.Conn) {
+// direct forwards everything from one side to the other, including its end. It calls sent with what it reads, and
+// delivered before it writes.
+func (p *proxy) direct(from, to net.Conn, begins time.Time, sent func([]byte), delivered func()) {
 	queue := make(chan packet, proxyQueue)
 	var reading sync.WaitGroup
-	reading.Go(func() { read(from, queue) })
+	reading.Go(func() { read(from, queue, begins, sent) })
 
 	// After an error, packets are dropped until the reader has ended: it must not block on a full queue.
 	broken := false
@@ -98,6 +105,9 @@ func (p *proxy) direct(from, to net.Conn) {
 		time.Sleep(time.Until(late.arrived.Add(p.delay)))
 		if broken {
 			continue
+		}
+		if len(late.data) > 0 {
+			delivered()
 		}
 		if _, err := to.Write(late.data); err != nil {
 			broken = true
@@ -111,13 +121,21 @@ func (p *proxy) direct(from, to net.Conn) {
 	}
 }
 
-func read(from net.Conn, queue chan<- packet) {
+// read queues what arrives. Nothing counts as arrived before the connection begins.
+func read(from net.Conn, queue chan<- packet, begins time.Time, sent func([]byte)) {
 	defer close(queue)
 	for {
 		data := make([]byte, proxyRead)
 		n, err := from.Read(data)
+		if n > 0 {
+			sent(data[:n])
+		}
 		if n > 0 || err != nil {
-			queue <- packet{data[:n], time.Now()}
+			arrived := time.Now()
+			if arrived.Before(begins) {
+				arrived = begins
+			}
+			queue <- packet{data[:n], arrived}
 		}
 		if err != nil {
 			return

@@ -25,6 +25,14 @@ type line struct {
 	Program string  `json:"program"`
 	Times   times   `json:"times"`
 	Checks  []check `json:"checks"`
+	// Counts are what was counted of a run, in the order to show.
+	Counts []count `json:"counts,omitempty"`
+}
+
+// count is something counted, such as requests.
+type count struct {
+	What  string  `json:"what"`
+	Value float64 `json:"value"`
 }
 
 func newReport(w *workspace) *report {
