@@ -70,16 +70,11 @@ func (r *Repository) advancedAndCounted(ctx context.Context, stage Stage, next U
 
 // leaveRescanning reads from the rows which state follows, in the transaction that enters it.
 func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced Stage, err error) {
-	var changed, failed bool
-	has := func(states ...EntryState) sq.SelectBuilder {
+	has := func(states ...EntryState) sq.Sqlizer {
 		rows := sq.Select("1").From("entries").Where(sq.Eq{"upload": stage.Upload.ID}).Where(inStates(states...))
-		return sq.Select().Column(sq.ConcatExpr("EXISTS (", rows, ")"))
+		return sq.ConcatExpr("CASE WHEN EXISTS (", rows, ") THEN 1 ELSE 0 END")
 	}
-
-	advance := func(tx *core.Tx, next UploadState) error {
-		return tx.Get(ctx, &advanced.Upload,
-			r.advanced(stage, next).Suffix("RETURNING "+core.ColumnList(schema.UploadFields)))
-	}
+	differ := sq.Select().Column(has(Changed)).Column(has(Failed, Unreachable))
 
 	err = r.db.Transact(ctx, "leave rescanning", func(tx *core.Tx) error {
 		// Until the transaction ends, no other worker can claim the stage.
@@ -88,28 +83,30 @@ func (r *Repository) leaveRescanning(ctx context.Context, stage Stage) (advanced
 			return err
 		}
 
-		if err := tx.Get(ctx, &changed, has(Changed)); err != nil {
+		found := make([]int64, 2)
+		if err := tx.ReadNow(ctx, found, differ); err != nil {
 			return err
 		}
-		if changed && !stage.Upload.ScannedAgain {
-			return advance(tx, Scanning)
-		}
-
-		// The source was scanned again already, so what still differs has failed.
-		differs := sq.Update("entries").Set("state", Failed).
-			Where(sq.Eq{"upload": stage.Upload.ID}).Where(inStates(Changed))
-		if err := tx.Later(ctx, differs, nil); err != nil {
-			return err
-		}
-		if err := tx.Get(ctx, &failed, has(Failed, Unreachable)); err != nil {
-			return err
-		}
+		changed, failed := found[0] > 0, found[1] > 0
 
 		next := Linking
-		if failed && !stage.Upload.SkipFailed {
+		switch {
+		case changed && !stage.Upload.ScannedAgain:
+			next = Scanning
+		case (changed || failed) && !stage.Upload.SkipFailed:
 			next = Incomplete
 		}
-		return advance(tx, next)
+
+		// If the source was scanned again already, what still differs has failed.
+		if changed && next != Scanning {
+			fail := sq.Update("entries").Set("state", Failed).
+				Where(sq.Eq{"upload": stage.Upload.ID}).Where(inStates(Changed))
+			if err := tx.Later(ctx, fail, nil); err != nil {
+				return err
+			}
+		}
+		return tx.Get(ctx, &advanced.Upload,
+			r.advanced(stage, next).Suffix("RETURNING "+core.ColumnList(schema.UploadFields)))
 	})
 	return advanced, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -93,14 +92,9 @@ func (p *Sightings) Scan(column any) error {
 // ErrLeaseLost if another worker has the stage.
 func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sighting) error {
 	return r.db.Transact(ctx, "remember the source", func(tx *core.Tx) error {
-		changed, err := r.sightingsWith(ctx, tx, stage.Upload.Source, seen)
-		if err != nil && !errors.Is(err, ErrNotFound) { // without a source there is no upload either
-			return err
-		}
-		if err := Fence(ctx, tx, stage, counting("progress", 0)); err != nil || changed == nil {
-			return err
-		}
-		return saveSightings(ctx, tx, stage.Upload.Source, changed)
+		return r.saveSighting(ctx, tx, stage.Upload.Source, seen, func() error {
+			return Fence(ctx, tx, stage, counting("progress", 0))
+		})
 	})
 }
 
@@ -108,21 +102,25 @@ func (r *Repository) RememberSighting(ctx context.Context, stage Stage, seen Sig
 // It returns ErrNotFound if there is no such source.
 func (r *Repository) AcceptSighting(ctx context.Context, source int64, seen Sighting) error {
 	return r.db.Transact(ctx, "accept the source", func(tx *core.Tx) error {
-		changed, err := r.sightingsWith(ctx, tx, source, seen)
-		if err != nil || changed == nil {
-			return err
-		}
-		return saveSightings(ctx, tx, source, changed)
+		return r.saveSighting(ctx, tx, source, seen, func() error { return nil })
 	})
 }
 
-// sightingsWith locks a source and returns its sightings with one added or replaced, or nil if that changes
-// nothing. It locks the source before its upload, as OpenUpload does.
-func (r *Repository) sightingsWith(ctx context.Context, tx *core.Tx, source int64,
-	seen Sighting) (Sightings, error) {
+// saveSighting adds a sighting to those of a source, or replaces one, unless that changes nothing. It locks the source
+// before may locks its upload, as OpenUpload does. It returns ErrNotFound if there is no such source.
+func (r *Repository) saveSighting(ctx context.Context, tx *core.Tx, source int64, seen Sighting,
+	may func() error) error {
+	lock := sq.Select("id").From("sources").Where(sq.Eq{"id": source}).Suffix(r.db.RowLock)
+	if err := tx.LaterRead(ctx, make([]int64, 1), lock, nil); err != nil {
+		return err
+	}
+	if err := may(); err != nil {
+		return err
+	}
+
 	var known Sightings
-	if err := tx.Get(ctx, &known, sightingsOf(source).Suffix(r.db.RowLock)); err != nil {
-		return nil, err
+	if err := tx.Get(ctx, &known, sightingsOf(source)); err != nil {
+		return err
 	}
 
 	was, ok := known.At(seen.Path)
@@ -130,18 +128,15 @@ func (r *Repository) sightingsWith(ctx context.Context, tx *core.Tx, source int6
 		seen.Mount, seen.Below = was.Mount, was.Below
 	}
 	if ok && reflect.DeepEqual(was, seen) {
-		return nil, nil
+		return nil
 	}
-	return known.with(seen), nil
+
+	// The source is locked, so the update finds it.
+	return tx.Later(ctx, sq.Update("sources").Set("mounts", known.with(seen)).Where(sq.Eq{"id": source}), nil)
 }
 
 func sightingsOf(source int64) sq.SelectBuilder {
 	return sq.Select("mounts").From("sources").Where(sq.Eq{"id": source})
-}
-
-func saveSightings(ctx context.Context, tx *core.Tx, source int64, sightings Sightings) error {
-	update := sq.Update("sources").Set("mounts", sightings).Where(sq.Eq{"id": source})
-	return tx.Later(ctx, update, func(rows int64) error { return core.Affected(rows, ErrNotFound) })
 }
 
 // changed returns the sightings with each of their strings changed.

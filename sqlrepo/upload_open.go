@@ -49,10 +49,7 @@ func (r *Repository) openUpload(ctx context.Context, source int64, fresh Upload,
 	options sq.Sqlizer) (opened Opened, err error) {
 	for range mostOpenings {
 		err = r.db.Transact(ctx, "open the upload", func(tx *core.Tx) (err error) {
-			if opened, err = r.open(ctx, tx, source, fresh); err != nil {
-				return err
-			}
-			if err := r.useStore(ctx, tx, source, opened.Upload.Store); err != nil || options == nil {
+			if opened, err = r.open(ctx, tx, source, fresh); err != nil || options == nil {
 				return err
 			}
 			return tx.Later(ctx, options, nil)
@@ -79,6 +76,10 @@ func (r *Repository) open(ctx context.Context, tx *core.Tx, source int64, fresh 
 
 	unfinished, err := r.lockedUnfinished(ctx, tx, source)
 	if errors.Is(err, ErrNotFound) {
+		// The store is looked for on the way to the key of the upload.
+		if err := r.useStore(ctx, tx, source, fresh.Store); err != nil {
+			return opened, err
+		}
 		opened.Upload = fresh
 		return opened, r.addUpload(ctx, tx, source, &opened.Upload)
 	}
@@ -91,10 +92,16 @@ func (r *Repository) open(ctx context.Context, tx *core.Tx, source int64, fresh 
 	if err != nil {
 		return opened, err
 	}
-	if opened.Joined = len(workers) > 0; opened.Joined {
-		return opened, joinable(unfinished, fresh)
+	opened.Joined = len(workers) > 0
+	if opened.Joined {
+		err = joinable(unfinished, fresh)
+	} else {
+		err = r.restart(ctx, tx, &opened.Upload, fresh)
 	}
-	return opened, r.restart(ctx, tx, &opened.Upload, fresh)
+	if err != nil {
+		return opened, err
+	}
+	return opened, r.useStore(ctx, tx, source, opened.Upload.Store)
 }
 
 // lockedUnfinished is unfinished for a source that is about to be locked. It reads the upload only once the lock is

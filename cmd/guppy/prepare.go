@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -136,12 +137,14 @@ func (a *app) prepare(ctx context.Context, cfg *config.Config, repo *repository,
 
 // preparePath prepares a path. It registers the source, and the space if the name is new.
 func (a *app) preparePath(ctx context.Context, cfg *config.Config, repo *repository, path string) (*report, error) {
-	if err := refuseStore(ctx, cfg, repo, path); err != nil {
-		return nil, err
-	}
+	var refusing errgroup.Group
+	refusing.Go(func() error { return refuseStore(ctx, cfg, repo, path) })
 
 	name := cfg.Prepare.Space
 	space, err := repo.FindSpace(ctx, name)
+	if err := refusing.Wait(); err != nil {
+		return nil, err
+	}
 
 	// Only a name makes a new space, because the DID of a space can't be chosen.
 	if errors.Is(err, sqlrepo.ErrNotFound) && !strings.HasPrefix(name, "did:") {

@@ -182,7 +182,7 @@ func refuseKnownTarget(ctx context.Context, stores *known.Stores, from, to strin
 			return err
 		}
 	}
-	return known.RefuseUnmounted(ctx, stores.Repo, url)
+	return known.RefuseUnmounted(rows, url)
 }
 
 func (v *storeCopyView) text(w io.Writer) {

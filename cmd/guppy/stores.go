@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/guppy-prep/guppy/internal/config"
 	"github.com/guppy-prep/guppy/internal/host/durable"
@@ -71,20 +72,23 @@ func (a *app) stores(ctx context.Context, cfg *config.Config, repo *repository) 
 // storesByPath is like stores but does not take --store into account. It also returns the rows of the stores.
 func (a *app) storesByPath(ctx context.Context, cfg *config.Config,
 	repo *repository) (*known.Stores, storeRows, error) {
+	var replicas []string
+	var looking errgroup.Group
+	looking.Go(func() (err error) {
+		replicas, err = repo.ReplicasOf(ctx, "")
+		return err
+	})
+
 	rows, err := findStores(ctx, repo)
-	if err != nil {
+	if err := errors.Join(err, looking.Wait()); err != nil {
 		return nil, nil, err
 	}
 	places, err := rows.places(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	patience, err := rows.patience(ctx, repo)
-	if err != nil {
-		return nil, nil, err
-	}
 	return &known.Stores{
-		Repo: repo, Options: a.storeOptions(cfg, true), Places: places, Patience: patience,
+		Repo: repo, Options: a.storeOptions(cfg, true), Places: places, Patience: rows.patience(replicas),
 		Unnamed: func(ctx context.Context) (store.Store, error) { return a.configuredStore(ctx, cfg) },
 	}, rows, nil
 }
@@ -130,15 +134,14 @@ func (rows storeRows) nameOf(identity string) string {
 }
 
 // patience limits how long the servers of stores are waited for that have nothing but copies: no upload needs them.
-func (rows storeRows) patience(ctx context.Context, repo *repository) (map[string]time.Duration, error) {
-	replicas, err := repo.ReplicasOf(ctx, "")
+func (rows storeRows) patience(replicas []string) map[string]time.Duration {
 	limits := map[string]time.Duration{}
 	for _, row := range rows {
 		if row.SeenAt.IsZero() && slices.Contains(replicas, row.Identity) {
 			limits[row.Identity] = replicaPatience
 		}
 	}
-	return limits, err
+	return limits
 }
 
 // places returns where this host sees stores, by identity, if that is not where the repository says.
@@ -227,14 +230,14 @@ func (a *app) openOrCreate(ctx context.Context, cfg *config.Config, stores *know
 	if err != nil {
 		return nil, err
 	}
-	if err := known.RefuseUnmounted(ctx, stores.Repo, url); err != nil {
+	rows, err := stores.Repo.Stores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := known.RefuseUnmounted(rows, url); err != nil {
 		return nil, err
 	}
 	if err := may("", url); err != nil {
-		return nil, err
-	}
-	rows, err := stores.Repo.Stores(ctx)
-	if err != nil {
 		return nil, err
 	}
 	if err := storeRows(rows).refuseNested(ctx, cfg, cfg.Prepare.Store); err != nil {

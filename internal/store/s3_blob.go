@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -30,6 +31,8 @@ type s3Blob struct {
 	// upload is the multipart upload of a staged blob. It stays nil if the blob is small.
 	upload             *s3Upload
 	committed, aborted bool
+	// forgetting removes the note of a committed upload, while the blob is recorded.
+	forgetting sync.WaitGroup
 }
 
 // Stage sends all parts of a large blob. Commit alone sends a small one.
@@ -95,7 +98,9 @@ func (b *s3Blob) commit(ctx context.Context, name string) error {
 	var err error
 	switch {
 	case b.upload != nil:
-		err = b.upload.complete(ctx)
+		if err = b.upload.complete(ctx); err == nil {
+			b.forgetting.Go(func() { b.upload.forget(b.ctx) })
+		}
 	default:
 		err = b.store.putWhole(ctx, name, b.localFile)
 	}
@@ -108,15 +113,12 @@ func (b *s3Blob) commit(ctx context.Context, name string) error {
 	return nil
 }
 
-// Abort makes the server forget the multipart upload. If the blob is committed, Abort removes only the upload's
-// note. Discard later deals with anything that the server does not forget now.
+// Abort makes the server forget the multipart upload. If the blob is committed, Abort only waits until the upload's
+// note is removed. Discard later deals with anything that the server does not forget now.
 func (b *s3Blob) Abort() error {
-	if b.upload != nil && !b.aborted {
-		if b.committed {
-			b.upload.forget(b.ctx)
-		} else {
-			b.upload.abort(b.ctx)
-		}
+	b.forgetting.Wait()
+	if b.upload != nil && !b.aborted && !b.committed {
+		b.upload.abort(b.ctx)
 	}
 	b.aborted = true
 	return b.close()

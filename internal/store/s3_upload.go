@@ -34,7 +34,7 @@ type s3Upload struct {
 	parts       []minio.CompletePart
 }
 
-// beginUpload begins an upload. It writes the note with the owner before, and adds the upload's ID after.
+// beginUpload begins an upload. It writes the note with the owner before. The upload's ID is added as parts are sent.
 func (s *S3) beginUpload(ctx context.Context, owner, name string) (*s3Upload, error) {
 	u := &s3Upload{store: s, name: name, attempt: rand.Text(), note: temporaryName(owner)}
 	// The note comes first, so that no upload is ever without one.
@@ -52,12 +52,6 @@ func (s *S3) beginUpload(ctx context.Context, owner, name string) (*s3Upload, er
 		// The upload may have begun all the same: the note stays.
 		return nil, err
 	}
-
-	if err := s.put(ctx, u.note, noteOf(name, u.id), minio.PutObjectOptions{}); err != nil {
-		u.abort(context.WithoutCancel(ctx))
-		return nil, ended(ctx, err)
-	}
-
 	return u, nil
 }
 
@@ -92,13 +86,18 @@ func (s *S3) put(ctx context.Context, name, content string, options minio.PutObj
 	})
 }
 
-// send sends all parts, partsAtOnce at a time.
+// send sends all parts, partsAtOnce at a time, and with the first ones the note that names the upload. Until that is
+// there, Discard finds the upload as one that no note names.
 func (u *s3Upload) send(ctx context.Context, file *localFile, alive func(n int64)) error {
 	size := max(partSize, (file.size+mostParts-1)/mostParts)
 	u.parts = make([]minio.CompletePart, (file.size+size-1)/size)
 
 	sending, ctx := errgroup.WithContext(ctx)
 	sending.SetLimit(partsAtOnce)
+
+	sending.Go(func() error {
+		return u.store.put(ctx, u.note, noteOf(u.name, u.id), minio.PutObjectOptions{})
+	})
 
 	for i := range u.parts {
 		sending.Go(func() error {

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/guppy-prep/guppy/internal/formats/unixfs"
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/preparing/leftovers"
@@ -140,9 +142,16 @@ func (t *stageTask) next(ctx context.Context, c *crew) error {
 	return nil
 }
 
-// planUnlessUnchanged begins Planning, or drops the upload if nothing has changed since the latest complete one.
+// planUnlessUnchanged begins Planning, or drops the upload if nothing has changed since the latest complete one. The
+// source is remembered before either.
 func (t *stageTask) planUnlessUnchanged(ctx context.Context, c *crew) error {
+	var remembering errgroup.Group
+	remembering.Go(func() error { return t.remember(ctx, c) })
 	previous, err := c.Repo.Unchanged(ctx, t.stage.Upload)
+	if err := remembering.Wait(); err != nil {
+		return err
+	}
+
 	if errors.Is(err, sqlrepo.ErrNotFound) {
 		return t.advance(ctx, c, sqlrepo.Planning, nil)
 	}
@@ -227,16 +236,19 @@ func (t *stageTask) scan(ctx context.Context, c *crew) error {
 		scanner.Options.Excludes.WarnOfUnmatched(c.Log, t.access.Root, c.patternOrigin)
 	}
 
-	if t.access.Held != nil {
-		seen := t.access.Held.Sighting()
-		if err := t.access.Held.Present(t.access.Root); err != nil { // another source is there now
-			return fmt.Errorf("%w: %w", source.ErrGone, err)
-		}
-		if err := c.Repo.RememberSighting(ctx, t.stage, seen); err != nil {
-			return err
-		}
-	}
 	return c.analyze(ctx)
+}
+
+// remember records what the source was that was scanned.
+func (t *stageTask) remember(ctx context.Context, c *crew) error {
+	if t.access.Held == nil {
+		return nil
+	}
+	seen := t.access.Held.Sighting()
+	if err := t.access.Held.Present(t.access.Root); err != nil { // another source is there now
+		return fmt.Errorf("%w: %w", source.ErrGone, err)
+	}
+	return c.Repo.RememberSighting(ctx, t.stage, seen)
 }
 
 // absent adds source.ErrAbsent to the error of a source that can't be read itself. Entries below the source are blamed

@@ -34,7 +34,7 @@ func RefuseUnmarked(ctx context.Context, repo Repository, files store.Store) err
 	if errors.Is(err, ErrUnmarked) && len(known) == 0 {
 		return nil
 	}
-	refused := cmp.Or(err, refuseAt(known, files.URL()))
+	refused := cmp.Or(err, RefuseUnmounted(known, files.URL()))
 
 	// Another process may have made the store since its marker was looked for.
 	if refused != nil {
@@ -67,16 +67,8 @@ func FirstBlob(ctx context.Context, files store.Store) (name string, err error) 
 	return "", nil
 }
 
-// RefuseUnmounted returns store.ErrAbsent if the repository has a store at a URL where nothing is.
-func RefuseUnmounted(ctx context.Context, repo Repository, url string) error {
-	known, err := repo.Stores(ctx)
-	if err != nil {
-		return err
-	}
-	return refuseAt(known, url)
-}
-
-func refuseAt(known []sqlrepo.Store, url string) error {
+// RefuseUnmounted returns store.ErrAbsent if one of the known stores is at a URL where nothing is.
+func RefuseUnmounted(known []sqlrepo.Store, url string) error {
 	for _, row := range known {
 		if store.SamePlace(row.URL, url) || store.SameDirectoryAt(row.URL, url) {
 			return fmt.Errorf("%w: store %q (%s) is at %s, and nothing of it is there now: mount it, or name another store "+

@@ -188,7 +188,7 @@ func TestAPlaceOfAKnownStoreIsRefused(t *testing.T) {
 		"s3://bucket/": nil,
 		"none:":        nil,
 	} {
-		if err := known.RefuseUnmounted(t.Context(), f, url); (err != nil) != (want != nil) {
+		if err := known.RefuseUnmounted(f.rows(), url); (err != nil) != (want != nil) {
 			t.Errorf("%s: %v, want %v", url, err, want)
 		} else {
 			fails(t, err, want)
