@@ -166,6 +166,9 @@ func (a *app) preparePath(ctx context.Context, cfg *config.Config, repo *reposit
 	if err != nil {
 		return nil, err
 	}
+	if string(registered.Path) == path { // it was looked at already
+		return a.runAllowed(ctx, cfg, repo, space, registered)
+	}
 	return a.runSource(ctx, cfg, repo, space, registered)
 }
 

@@ -39,6 +39,13 @@ func (a *app) runSource(ctx context.Context, cfg *config.Config, repo *repositor
 	if err := refuseStore(ctx, cfg, repo, string(registered.Path)); err != nil {
 		return nil, err
 	}
+	return a.runAllowed(ctx, cfg, repo, space, registered)
+}
+
+// runAllowed is like runSource for a source whose path is known to be neither a store nor one of guppy's own
+// directories.
+func (a *app) runAllowed(ctx context.Context, cfg *config.Config, repo *repository, space sqlrepo.Space,
+	registered sqlrepo.Source) (*report, error) {
 	uploads, err := repo.Uploads(ctx, sqlrepo.UploadFilter{Source: &registered.ID})
 	if err != nil {
 		return nil, err
