@@ -33,7 +33,12 @@
 //     shards, and against cp -r and this program as `bench hash`, on the first of the engines.
 //   - replica: guppy prepare --replica into an empty directory, against guppy and then cp -r of the shards, on the
 //     first of the engines.
-//   - lookup, which runs only when asked for: 32,768 digests among 10 million nodes, sealed as packing does. Cold
+//   - distance, which runs only when asked for: guppy with a PostgreSQL server, an S3 store (versitygw, see
+//     GUPPY_TEST_VERSITYGW), and both, behind proxies that add a round trip (see -away), with some numbers of workers
+//     (see -workers), against the same without latency. The proxies are part of the cost of all. "waits" is the time
+//     that the distance adds, in round trips. The proxies count round trips to the database, and requests to the
+//     store. They limit no connection, as the window of TCP does over real distances, and nothing is encrypted.
+//   - lookup, which also runs only when asked for: 32,768 digests among 10 million nodes, sealed as packing does. Cold
 //     is the first look-up after the server was restarted and the database opened. What the system caches of files
 //     stays, and everything is in memory if the directory is on a tmpfs.
 //   - scale, which also runs only when asked for: the queries that runs make all the time, in generated repositories of

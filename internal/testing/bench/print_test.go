@@ -37,6 +37,7 @@ small    sqlite     peak memory           206 MiB   < 200 MiB   over
 small    sqlite     database per entry    255 B     < 400 B     ok
 big      postgres   near / far            0.50      ≥ 0.25      ok
 big      postgres   far - near            1.00 s    ≤ 0.50 s    over
+big      postgres   far                   ratio 2.50, PUT 12
 `
 
 const exampleMarkdown = `| corpus | engine | limit | guppy | ratio | peak memory | database |
@@ -47,6 +48,10 @@ const exampleMarkdown = `| corpus | engine | limit | guppy | ratio | peak memory
 |---|---|---|---|---|
 | big | postgres | near / far | 2.00 s | 0.50 (≥ 0.25) |
 | big | postgres | far - near | 1.00 s | 1.00 s (≤ 0.50 s) **over** |
+
+| corpus | engine | program | time | ratio | PUT |
+|---|---|---|---|---|---|
+| big | postgres | far | 2.00 s | 2.50 | 12 |
 `
 
 func TestPrint(t *testing.T) {

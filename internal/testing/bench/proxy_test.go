@@ -60,14 +60,14 @@ func through(t *testing.T, delay time.Duration) (*proxy, *net.TCPConn) {
 }
 
 // TestProxyDelaysAndDoesNotLimit sends far more than sockets hold. All of it is on its way before any of it is
-// back.
+// back. The connection takes a round trip, too.
 func TestProxyDelaysAndDoesNotLimit(t *testing.T) {
 	const delay, size = 2 * time.Second, 8 << 20
+	began := time.Now()
 	_, conn := through(t, delay)
 	sent := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(sent)
 
-	began := time.Now()
 	written := make(chan error, 1)
 	go func() {
 		_, err := conn.Write(sent)
@@ -145,5 +145,40 @@ func TestProxyBreaksOffWhatItCanNotPassOn(t *testing.T) {
 	_ = conn.Close()
 	if err := p.close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestProxyCountsTurns counts a request in two parts as one turn, and the next one as another.
+func TestProxyCountsTurns(t *testing.T) {
+	p, conn := through(t, 10*time.Millisecond)
+	answer := make([]byte, len("PUT /a"))
+	for _, parts := range [][]string{{"PUT", " /a"}, {"GET /b"}} {
+		for _, part := range parts {
+			if _, err := conn.Write([]byte(part)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := io.ReadFull(conn, answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := p.traffic(); got.turns != 2 || got.connections != 1 || got.requests["GET"] != 1 {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+func TestSitesBeginWithoutLatency(t *testing.T) {
+	d, err := parseDistances("5ms, 80ms", "1,4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sites := d.sites()
+	if len(sites) != 2*7 || sites[0].String() != "near, 1 worker" || sites[13].String() != "both 80ms, 4 workers" {
+		t.Errorf("sites %v", sites)
+	}
+	for _, bad := range [][2]string{{"far", "1"}, {"0s", "1"}, {"5ms", "0"}, {"5ms", "many"}} {
+		if _, err := parseDistances(bad[0], bad[1]); !errors.Is(err, errUsage) {
+			t.Errorf("%q: %v", bad, err)
+		}
 	}
 }
