@@ -67,7 +67,8 @@ func TestUsualExperimentsExist(t *testing.T) {
 	for _, e := range experiments(nil, distances{}) {
 		names = append(names, e.name)
 	}
-	if got := fmt.Sprint(names); got != "[prepare roundtrip workers transfer pieces retrieve sync replica distance lookup scale]" {
+	const want = "[prepare roundtrip workers transfer pieces retrieve sync replica distance lookup scale]"
+	if got := fmt.Sprint(names); got != want {
 		t.Errorf("experiments %s", got)
 	}
 }

@@ -30,15 +30,6 @@ func (p *proxy) traffic() traffic {
 	return counted
 }
 
-// since returns what was counted after another count of the same proxy.
-func (t traffic) since(before traffic) traffic {
-	counted := traffic{t.connections - before.connections, t.turns - before.turns, map[string]int64{}}
-	for method, n := range t.requests {
-		counted.requests[method] = n - before.requests[method]
-	}
-	return counted
-}
-
 // turn follows whose turn it is on one connection.
 type turn struct {
 	proxy *proxy
