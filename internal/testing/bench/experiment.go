@@ -16,6 +16,7 @@ const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync,replica"
 // experiments returns all experiments. Those with generated repositories have them of these sizes, in entries.
 func experiments(sizes []int, far distances) []experiment {
 	workers, lookups, transfers, scales := newWorkers(), newLookups(), newTransfers(), scales{sizes}
+	rescans := rescans{sizes}
 	return []experiment{
 		{"prepare", 0, measurePrepare},
 		{"roundtrip", 0, newRoundTrips().measure},
@@ -28,5 +29,6 @@ func experiments(sizes []int, far distances) []experiment {
 		{"distance", far.room(), far.measure},
 		{"lookup", lookups.room(), lookups.measure},
 		{"scale", scales.room(), scales.measure},
+		{"rescan", rescans.room(), rescans.measure},
 	}
 }
