@@ -13,10 +13,11 @@ type experiment struct {
 // usual lists the experiments that run unless others are asked for.
 const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync,replica"
 
-// experiments returns all experiments. Those with generated repositories have them of these sizes, in entries.
-func experiments(sizes []int, far distances) []experiment {
+// experiments returns all experiments. Those with generated repositories have them of these sizes, in entries. The
+// statements are carried out before the snapshots.
+func experiments(sizes []int, far distances, statements string) []experiment {
 	workers, lookups, transfers, scales := newWorkers(), newLookups(), newTransfers(), scales{sizes}
-	rescans := rescans{sizes}
+	rescans, snapshots := rescans{sizes}, newSnapshotSeries(statements)
 	return []experiment{
 		{"prepare", 0, measurePrepare},
 		{"roundtrip", 0, newRoundTrips().measure},
@@ -30,5 +31,6 @@ func experiments(sizes []int, far distances) []experiment {
 		{"lookup", lookups.room(), lookups.measure},
 		{"scale", scales.room(), scales.measure},
 		{"rescan", rescans.room(), rescans.measure},
+		{"snapshots", snapshots.room(), snapshots.measure},
 	}
 }

@@ -64,10 +64,10 @@ func verdict(l line) string {
 
 func TestUsualExperimentsExist(t *testing.T) {
 	var names []string
-	for _, e := range experiments(nil, distances{}) {
+	for _, e := range experiments(nil, distances{}, "") {
 		names = append(names, e.name)
 	}
-	const want = "[prepare roundtrip workers transfer pieces retrieve sync replica distance lookup scale]"
+	const want = "[prepare roundtrip workers transfer pieces retrieve sync replica distance lookup scale rescan snapshots]"
 	if got := fmt.Sprint(names); got != want {
 		t.Errorf("experiments %s", got)
 	}

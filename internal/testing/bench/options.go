@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
@@ -23,17 +24,18 @@ type options struct {
 
 func parseOptions(args []string, output io.Writer) (options, error) {
 	var o options
-	var experimentNames, corpusNames, engineNames, sizes, away, crews string
+	var experimentNames, corpusNames, engineNames, sizes, away, crews, script string
 	var json, markdown bool
 
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.StringVar(&experimentNames, "only", usual,
-		"the experiments to run, with commas between them; there are also distance, lookup and scale")
+		"the experiments to run, with commas between them; there are also distance, lookup, scale, rescan and snapshots")
 	flags.StringVar(&sizes, "entries", "100000,1000000",
-		"the sizes of the repositories of scale, with commas between them, the smallest first")
+		"the sizes of the repositories of scale and rescan, with commas between them, the smallest first")
 	flags.StringVar(&away, "away", "5ms,20ms,80ms", "the round trips of distance, with commas between them")
 	flags.StringVar(&crews, "workers", "1,4", "the numbers of workers of distance, with commas between them")
+	flags.StringVar(&script, "sql", "", "a file of statements that are carried out before snapshots on PostgreSQL")
 	flags.StringVar(&corpusNames, "corpus", "small,big", "the corpora to measure, with commas between them")
 	flags.StringVar(&engineNames, "engine", "sqlite,postgres", "the database engines to measure, with commas between them")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often each program runs on each corpus")
@@ -59,7 +61,13 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	if err != nil {
 		return o, err
 	}
-	o.experiments, err = choose("experiment", experimentNames, experiments(entries, far),
+	var statements []byte
+	if script != "" {
+		if statements, err = os.ReadFile(script); err != nil {
+			return o, err
+		}
+	}
+	o.experiments, err = choose("experiment", experimentNames, experiments(entries, far, string(statements)),
 		func(e experiment) string { return e.name })
 	if err != nil {
 		return o, err
