@@ -150,6 +150,9 @@ type Facts struct {
 	// RowLock ends a SELECT whose row no other transaction may lock or change until this one ends. It is "" where
 	// ClaimLock is.
 	RowLock string
+	// TableLock is a statement with %s for the name of a table, which no other transaction changes, or locks in the same
+	// way, until this one ends. Reading it goes on. It is "" where there is one writer at a time.
+	TableLock string
 	// MadeIndexes selects the names and definitions of the indexes of a table that statements have made. Its one
 	// parameter is the name of the table.
 	MadeIndexes string

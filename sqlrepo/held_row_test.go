@@ -1,6 +1,7 @@
 package sqlrepo_test
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"testing"
@@ -95,9 +96,8 @@ func addFiles(t *testing.T, repo *sqlrepo.Repository, stage sqlrepo.Stage, n int
 	return batch.Added
 }
 
-// TestAllSpacesAreLockedWithoutBeingWritten asks for the files that are still named, which waits for the seals of all
-// spaces.
-func TestAllSpacesAreLockedWithoutBeingWritten(t *testing.T) {
+// TestAllSpacesAreLockedAtOnce asks for the files that are still named, which waits for the seals of all spaces.
+func TestAllSpacesAreLockedAtOnce(t *testing.T) {
 	for _, engine := range enginetest.Engines() {
 		t.Run(engine.Name, func(t *testing.T) {
 			var recorder enginetest.Recorder
@@ -109,9 +109,42 @@ func TestAllSpacesAreLockedWithoutBeingWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			for statement := range recorder.Statements() {
-				if regexp.MustCompile(`^(UPDATE|INSERT INTO) (spaces|counters) SET`).MatchString(statement) {
-					t.Errorf("rows were written: %s", statement)
+				if regexp.MustCompile(`^(UPDATE|INSERT INTO) spaces|spaces.* FOR UPDATE`).MatchString(statement) {
+					t.Errorf("rows were locked: %s", statement)
 				}
+			}
+		})
+	}
+}
+
+// TestNothingIsWrittenForEntriesThatAreWhereTheyWere records that nothing has changed in many entries. The transaction
+// that drops their upload holds the space and the source, so it goes through none of them.
+func TestNothingIsWrittenForEntriesThatAreWhereTheyWere(t *testing.T) {
+	const entries = 12_000 // more than one statement goes through
+	for _, engine := range enginetest.Engines() {
+		t.Run(engine.Name, func(t *testing.T) {
+			var recorder enginetest.Recorder
+			repo := sqlrepo.New(engine.Record(t, &recorder))
+			stage := beginStage(t, repo)
+			addFiles(t, repo, stage, entries)
+
+			// It is compared with itself, which is not complete.
+			recorder.Reset()
+			_, err := repo.ConfirmUnchanged(t.Context(), stage, stage.Upload.ID)
+			if !errors.Is(err, sqlrepo.ErrState) {
+				t.Fatal(err)
+			}
+			looks := 0
+			for statement, times := range recorder.Statements() {
+				if regexp.MustCompile(`^UPDATE entries`).MatchString(statement) {
+					t.Errorf("entries were written: %s", statement)
+				}
+				if regexp.MustCompile(`^SELECT EXISTS .*FROM entries`).MatchString(statement) {
+					looks += times
+				}
+			}
+			if looks < 2 {
+				t.Errorf("%d entries were compared by %d statements", entries, looks)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package sqlrepo
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	sq "github.com/Masterminds/squirrel"
@@ -87,17 +88,14 @@ func (n Need) with(keeper, store string) Need {
 	return n
 }
 
-// lockSpaces keeps shards and indexes from being recorded until the transaction ends. This includes spaces that do
-// not exist yet: adding a space takes a key from the locked counter. The rows of spaces are locked in the order of
-// their keys and not written, since there may be many and the caller may have a single file.
+// lockSpaces keeps shards and indexes from being recorded until the transaction ends, in all spaces, and in those that
+// do not exist yet. It is one lock however many spaces there are: recording changes the row of a space.
 func lockSpaces(ctx context.Context, tx *core.Tx) error {
-	for _, rows := range []sq.SelectBuilder{
-		sq.Select("value").From(core.CounterTable).Where(sq.Eq{"name": "spaces"}),
-		sq.Select("id").From("spaces").OrderBy("id"),
-	} {
-		if err := lockLater(ctx, tx, rows); err != nil {
-			return err
-		}
+	if tx.DB.TableLock == "" {
+		return tx.Flush(ctx)
+	}
+	if err := tx.Later(ctx, sq.Expr(fmt.Sprintf(tx.DB.TableLock, "spaces")), nil); err != nil {
+		return err
 	}
 	return tx.Flush(ctx)
 }

@@ -32,12 +32,30 @@ func (r *Repository) Unchanged(ctx context.Context, upload Upload) (previous Upl
 		return previous, errors.Join(err, ErrNotFound)
 	}
 
-	var differs bool
-	err = r.db.ReadOne(ctx, "compare with the latest complete upload", &differs, differing(upload.ID, previous.ID))
-	if err == nil && differs {
-		err = ErrNotFound
+	var planned bool
+	err = r.db.ReadOne(ctx, "look for planned shards", &planned, sq.Select().Column(sq.ConcatExpr("EXISTS (",
+		sq.Select("1").From("shards").Where(sq.Eq{"upload": upload.ID}), ")")))
+	if err != nil || planned {
+		return previous, cmp.Or(err, ErrNotFound)
 	}
-	return previous, err
+	return previous, r.compareEntries(ctx, upload.ID, previous.ID)
+}
+
+// compareEntries returns ErrNotFound if two uploads differ in any entry. It compares some at a time: a read of all of
+// them would last long, and an engine keeps for it what others change and delete meanwhile.
+func (r *Repository) compareEntries(ctx context.Context, upload, previous int64) error {
+	for span, err := range r.pathSpans(ctx, upload) {
+		if err != nil {
+			return err
+		}
+
+		var differs bool
+		err := r.db.ReadOne(ctx, "compare with the latest complete upload", &differs, differing(upload, previous, span))
+		if err != nil || differs {
+			return cmp.Or(err, ErrNotFound)
+		}
+	}
+	return ctx.Err()
 }
 
 // alike reports whether two uploads of the same entries have the same DAG, files and indexes.
@@ -46,18 +64,17 @@ func alike(a, b Upload) bool {
 		a.SymlinkPolicy == b.SymlinkPolicy && slices.Equal(a.Excludes, b.Excludes)
 }
 
-// differing is the query that reports whether two uploads differ in any entry, or anything is planned. A file is the
-// same if it shares the content of the earlier one. Targets, modes and times have to be the same too, as they are given
-// back.
-func differing(upload, previous int64) sq.SelectBuilder {
+// differing is the query that reports whether two uploads differ in any entry of a span. A file is the same if it
+// shares the content of the earlier one. Targets, modes and times have to be the same too, as they are given back.
+func differing(upload, previous int64, span pathSpan) sq.SelectBuilder {
 	number := func(upload int64) sq.Sqlizer {
-		return sq.ConcatExpr("(", sq.Select("COUNT(*)").From("entries").Where(sq.Eq{"upload": upload}), ")")
+		return sq.ConcatExpr("(", sq.Select("COUNT(*)").From("entries").Where(sq.Eq{"upload": upload}).
+			Where(span.of("path")), ")")
 	}
-	planned := sq.Select("1").From("shards").Where(sq.Eq{"upload": upload})
 
 	differ := sq.Select("1").From("entries AS now").
 		LeftJoin("entries AS was ON was.upload = ? AND was.path = now.path", previous).
-		Where(sq.Eq{"now.upload": upload}).
+		Where(sq.Eq{"now.upload": upload}).Where(span.of("now.path")).
 		Where(sq.Or{
 			sq.Eq{"was.id": nil},
 			sq.Expr("was.kind <> now.kind OR was.size <> now.size OR was.permissions <> now.permissions"),
@@ -71,8 +88,7 @@ func differing(upload, previous int64) sq.SelectBuilder {
 				sq.Expr("(was.mtime_ns <> now.mtime_ns OR COALESCE(was.mtime_era, 0) <> COALESCE(now.mtime_era, 0))")},
 		})
 
-	return sq.Select().Column(sq.ConcatExpr(number(upload), " <> ", number(previous), " OR EXISTS (", planned,
-		") OR EXISTS (", differ, ")"))
+	return sq.Select().Column(sq.ConcatExpr(number(upload), " <> ", number(previous), " OR EXISTS (", differ, ")"))
 }
 
 // ConfirmUnchanged removes an upload for which Unchanged has found an earlier one, and records with that one that
@@ -80,6 +96,11 @@ func differing(upload, previous int64) sq.SelectBuilder {
 // that on the removal. ConfirmUnchanged returns ErrLeaseLost if another worker has the stage, and ErrState if the
 // earlier upload is not complete any more.
 func (r *Repository) ConfirmUnchanged(ctx context.Context, stage Stage, previous int64) (removed Stage, err error) {
+	// This comes first: once the upload is removed, its entries may go.
+	if err := r.findAgain(ctx, stage, previous); err != nil {
+		return removed, err
+	}
+
 	upload := stage.Upload.ID
 	err = r.db.Transact(ctx, fmt.Sprintf("drop upload %d", upload), func(tx *core.Tx) error {
 		if err := tx.Later(ctx, schema.NeedsOf(sq.Eq{"id": stage.Upload.Source}), nil); err != nil {
@@ -102,29 +123,82 @@ func (r *Repository) ConfirmUnchanged(ctx context.Context, stage Stage, previous
 
 		confirmed := sq.Update("uploads").Set("confirmed_at", NewTime(r.db.Now())).Set("confirmed_by", upload).
 			Where(sq.Eq{"id": previous, "state": Complete})
-		lost := fmt.Errorf("upload %d: %w: it is not complete any more", previous, ErrState)
-		if err := tx.Later(ctx, confirmed, func(rows int64) error { return core.Affected(rows, lost) }); err != nil {
+		err = tx.Later(ctx, confirmed, func(rows int64) error { return core.Affected(rows, notComplete(previous)) })
+		if err != nil {
 			return err
 		}
-		if err := moveTags(ctx, tx, upload, previous); err != nil {
-			return err
-		}
-		return tx.Later(ctx, foundAgain(upload, previous), nil)
+		return moveTags(ctx, tx, upload, previous)
 	})
 	return removed, err
 }
 
-// foundAgain is the update that records where the entries of an upload were found now. A run that was told to ignore
-// other inodes or ctimes need be told so only once.
-func foundAgain(upload, previous int64) sq.UpdateBuilder {
-	update, differ := sq.Update("entries"), sq.Or{}
+func notComplete(upload int64) error {
+	return fmt.Errorf("upload %d: %w: it is not complete any more", upload, ErrState)
+}
+
+// findAgain records with the entries of an earlier upload where those of a stage were found now. A run that was told to
+// ignore other inodes or ctimes need be told so only once. Most often they are where they were, and nothing is written.
+// Each transaction changes some entries, so that neither renewals of the lease nor others wait for all of them.
+func (r *Repository) findAgain(ctx context.Context, stage Stage, previous int64) error {
+	for span, err := range r.pathSpans(ctx, stage.Upload.ID) {
+		if err != nil {
+			return err
+		}
+
+		var moved bool
+		err := r.db.ReadOne(ctx, "look where entries were found", &moved, movedNow(stage.Upload.ID, previous, span))
+		if err != nil {
+			return err
+		}
+		if !moved {
+			continue
+		}
+
+		seen := sq.Update("uploads").Set("lease_seen", r.db.At(0)).Where(sq.Eq{"state": Scanning})
+		err = r.fenced(ctx, "record where entries were found", stage, seen, func(tx *core.Tx) error {
+			complete := sq.Select("id").From("uploads").Where(sq.Eq{"id": previous, "state": Complete}).
+				Suffix(r.db.RowLock)
+			err := tx.LaterRead(ctx, make([]int64, 1), complete, func(rows int64) error {
+				return core.Affected(rows, notComplete(previous))
+			})
+			if err != nil {
+				return err
+			}
+			return tx.Later(ctx, foundAgain(stage.Upload.ID, previous, span), nil)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// elsewhere matches entries that were found elsewhere than the entries "now".
+func elsewhere(entries string) (differ sq.Or) {
+	for _, column := range schema.MachineColumns {
+		differ = append(differ, sq.Expr(entries+"."+column+" IS DISTINCT FROM now."+column))
+	}
+	return differ
+}
+
+// movedNow is the query that reports whether foundAgain would change anything.
+func movedNow(upload, previous int64, span pathSpan) sq.SelectBuilder {
+	moved := sq.Select("1").From("entries AS now").
+		Join("entries AS was ON was.upload = ? AND was.path = now.path", previous).
+		Where(sq.Eq{"now.upload": upload}).Where(span.of("now.path")).Where(elsewhere("was"))
+	return sq.Select().Column(sq.ConcatExpr("EXISTS (", moved, ")"))
+}
+
+// foundAgain is the update of the entries of a span that were found elsewhere.
+func foundAgain(upload, previous int64, span pathSpan) sq.UpdateBuilder {
+	update := sq.Update("entries")
 	for _, column := range schema.MachineColumns {
 		update = update.Set(column, sq.Expr("now."+column))
-		differ = append(differ, sq.Expr("entries."+column+" IS DISTINCT FROM now."+column))
 	}
-	now := sq.Select("path").Columns(schema.MachineColumns...).From("entries").Where(sq.Eq{"upload": upload})
+	now := sq.Select("path").Columns(schema.MachineColumns...).From("entries").Where(sq.Eq{"upload": upload}).
+		Where(span.of("path"))
 	return update.FromSelect(now, "now").
-		Where(sq.Eq{"entries.upload": previous}).Where("entries.path = now.path").Where(differ)
+		Where(sq.Eq{"entries.upload": previous}).Where("entries.path = now.path").Where(elsewhere("entries"))
 }
 
 // moveTags gives the tags of one upload to another one.

@@ -50,6 +50,7 @@ func (Engine) Facts() dialect.Facts {
 		Placeholder:     sq.Dollar,
 		ClaimLock:       "FOR UPDATE SKIP LOCKED",
 		RowLock:         "FOR UPDATE",
+		TableLock:       "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
 		MadeIndexes: `SELECT c.relname AS name, pg_get_indexdef(c.oid) AS definition
 			FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1::text::regclass
 			AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = c.oid)`,

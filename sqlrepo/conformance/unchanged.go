@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/guppy-prep/guppy/sqlrepo"
@@ -16,6 +17,7 @@ func unchanged() []test {
 		{"is told to all who were at it", unchangedSince},
 		{"is fenced", unchangedFenced},
 		{"drops many entries", unchangedMany},
+		{"is compared some entries at a time", unchangedInParts},
 	}
 }
 
@@ -260,4 +262,49 @@ func unchangedMany(f *fixture) {
 	removed := must(f.ConfirmUnchanged(f.ctx, stage, upload))(f.t)
 	f.ok(f.DropEntries(f.ctx, removed))
 	equal(f.t, "gone", must(f.FinishRemoval(f.ctx, removed))(f.t), true)
+}
+
+// unchangedInParts compares uploads with more entries than one statement goes through.
+func unchangedInParts(f *fixture) {
+	const many = 25_000 // three statements
+	source := f.source(f.space())
+	files := make([]sqlrepo.Entry, many)
+	for i := range files {
+		files[i] = file(fmt.Sprintf("%06d", i), 0)
+	}
+	stage := f.again(source)
+	f.add(stage, files...)
+	f.complete(stage)
+	upload := stage.Upload.ID
+
+	again := slices.Clone(files)
+	for i := range again {
+		again[i].Origin = files[i].ID
+	}
+	stage = f.again(source)
+	f.add(stage, again...)
+	f.isUnchanged(stage, upload)
+
+	for _, at := range []int{0, 12_345, many - 1} {
+		one := fmt.Sprintf("(SELECT MIN(id) + %d FROM entries WHERE upload = %%d)", at)
+		f.execute("UPDATE entries SET size = 1 WHERE id = " + fmt.Sprintf(one, stage.Upload.ID))
+		f.isUnchanged(stage, 0)
+		f.execute("UPDATE entries SET size = 0 WHERE id = " + fmt.Sprintf(one, stage.Upload.ID))
+		f.execute("UPDATE entries SET upload = -1 WHERE id = " + fmt.Sprintf(one, upload))
+		f.isUnchanged(stage, 0)
+		f.execute(fmt.Sprintf("UPDATE entries SET upload = %d WHERE upload = -1", upload))
+		f.execute("UPDATE entries SET upload = -1 WHERE id = " + fmt.Sprintf(one, stage.Upload.ID))
+		f.isUnchanged(stage, 0)
+		f.execute(fmt.Sprintf("UPDATE entries SET upload = %d WHERE upload = -1", stage.Upload.ID))
+	}
+	f.isUnchanged(stage, upload)
+
+	f.execute(fmt.Sprintf("UPDATE entries SET inode = 5 WHERE upload = %d", stage.Upload.ID))
+	must(f.ConfirmUnchanged(f.ctx, stage, upload))(f.t)
+	for entry, err := range f.Entries(f.ctx, upload, sqlrepo.EntryFilter{}) {
+		f.ok(err)
+		if entry.Inode != 5 {
+			f.t.Fatalf("%s has the inode %d", entry.Path, entry.Inode)
+		}
+	}
 }
