@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"flag"
 	"fmt"
-	"runtime/metrics"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/guppy-prep/guppy/internal/preparing/index"
 	"github.com/guppy-prep/guppy/internal/store"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/heap"
 	"github.com/guppy-prep/guppy/internal/testing/pgtest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 	"github.com/guppy-prep/guppy/sqlrepo/conformance"
@@ -98,10 +98,10 @@ func TestIndexingStaysFlat(t *testing.T) {
 		}
 
 		began := time.Now()
-		peak := peakWhile(func() {
+		peak := heap.PeakWhile(func() {
 			_, err := indexer.Run(t.Context(), stage)
 			must(t, err)
-		})
+		}).All
 
 		t.Logf("%d blocks in %s, heap at most %d MiB", made.Load(), time.Since(began), peak>>20)
 		if want := int64(*nodes / perShard * perShard); made.Load() != want {
@@ -112,29 +112,6 @@ func TestIndexingStaysFlat(t *testing.T) {
 			t.Errorf("the heap grew to %d bytes, more than %d", peak, maxHeap)
 		}
 	})
-}
-
-// peakWhile returns the largest heap while work runs, including garbage that is not collected yet.
-func peakWhile(work func()) (peak uint64) {
-	done, sampled := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(sampled)
-		sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-		for ended := false; !ended; {
-			metrics.Read(sample)
-			peak = max(peak, sample[0].Value.Uint64())
-			select {
-			case <-done:
-				ended = true
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
-	}()
-
-	work()
-	close(done)
-	<-sampled
-	return peak
 }
 
 func must(t *testing.T, err error) {

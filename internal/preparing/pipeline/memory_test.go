@@ -3,15 +3,13 @@
 package pipeline_test
 
 import (
-	"runtime"
-	"runtime/metrics"
 	"testing"
-	"time"
 
 	"github.com/guppy-prep/guppy/dialect"
 	"github.com/guppy-prep/guppy/internal/preparing/pipeline"
 	"github.com/guppy-prep/guppy/internal/source/sourcetest"
 	"github.com/guppy-prep/guppy/internal/testing/enginetest"
+	"github.com/guppy-prep/guppy/internal/testing/heap"
 	"github.com/guppy-prep/guppy/internal/upkeep/check/checktest"
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
@@ -41,58 +39,29 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 }
 
-func checkFlat(t *testing.T, what string, small, large heap, further uint64) {
+func checkFlat(t *testing.T, what string, small, large heap.Peak, further uint64) {
 	t.Helper()
 	t.Logf("%s: live heap: %d MiB, then %d; with garbage: %d MiB, then %d",
-		what, small.live>>20, large.live>>20, small.all>>20, large.all>>20)
-	if large.all > maxHeap {
-		t.Errorf("%s: the heap grew to %d bytes, more than %d", what, large.all, maxHeap)
+		what, small.Live>>20, large.Live>>20, small.All>>20, large.All>>20)
+	if large.All > maxHeap {
+		t.Errorf("%s: the heap grew to %d bytes, more than %d", what, large.All, maxHeap)
 	}
-	if limit := small.live + maxGrowth*further; large.live > limit {
-		t.Errorf("%s: the live heap grew from %d to %d bytes, more than %d", what, small.live, large.live, limit)
+	if limit := small.Live + maxGrowth*further; large.Live > limit {
+		t.Errorf("%s: the live heap grew from %d to %d bytes, more than %d", what, small.Live, large.Live, limit)
 	}
 }
 
-// heap is in bytes. live is what the last garbage collection found in use; all includes what is not collected yet.
-type heap struct{ live, all uint64 }
-
 // peakHeap returns the largest heap while a tree is prepared, and while the upload is checked.
-func peakHeap(t *testing.T, db *dialect.DB, tree sourcetest.Tree) (prepare, check heap) {
+func peakHeap(t *testing.T, db *dialect.DB, tree sourcetest.Tree) (prepare, check heap.Peak) {
 	t.Helper()
 	f := newFixture(t, db, sourcetest.NewSynthetic(tree), sourcetest.Root, func(j *pipeline.Job) {
 		j.Fresh.ShardSize = 254 << 20
 	})
-	prepare = peakWhile(func() {
+	prepare = heap.PeakWhile(func() {
 		result, err := f.run()
 		must(t, err)
 		equal(t, "state", result.Upload.State, sqlrepo.Complete)
 		equal(t, "files", result.Upload.Files, int64(tree.Dirs*tree.Files))
 	})
-	return prepare, peakWhile(func() { checktest.Sound(t, f.repo, f.dir) })
-}
-
-// peakWhile returns the largest heap while work runs.
-func peakWhile(work func()) (peak heap) {
-	runtime.GC()
-	done, sampled := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(sampled)
-		samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
-		for {
-			metrics.Read(samples)
-			peak.live = max(peak.live, samples[0].Value.Uint64())
-			peak.all = max(peak.all, samples[1].Value.Uint64())
-
-			select {
-			case <-done:
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
-	}()
-
-	work()
-	close(done)
-	<-sampled
-	return peak
+	return prepare, heap.PeakWhile(func() { checktest.Sound(t, f.repo, f.dir) })
 }

@@ -84,7 +84,9 @@ func (f *fixture) fill(job, nodes int) (upload int64) {
 
 	_, err = conformance.Reach(ctx, f.repo, claim, stage, sqlrepo.Packing)
 	must(f.tb, err)
-	for revision := range int64(len(plan)) {
+	held, err := f.repo.Held(ctx, sqlrepo.Scope{Space: f.space.ID}, nil)
+	must(f.tb, err)
+	for i := range int64(len(plan)) {
 		claimed, err := f.repo.ClaimShard(ctx, claim, opened.Upload.ID, math.MaxInt64)
 		must(f.tb, err)
 
@@ -96,7 +98,7 @@ func (f *fixture) fill(job, nodes int) (upload int64) {
 			_, _ = random.Read(packed.Nodes[i].Digest[:])
 		}
 
-		at := sqlrepo.SpaceAt{Space: f.space.ID, Revision: revision}
+		at := sqlrepo.SpaceAt{Space: f.space.ID, Revision: held.Revision + i}
 		must(f.tb, f.repo.Seal(ctx, at, &packed, nil))
 	}
 	return opened.Upload.ID
