@@ -13,11 +13,11 @@ type experiment struct {
 // usual lists the experiments that run unless others are asked for.
 const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync,replica"
 
-// experiments returns all experiments. Those with generated repositories have them of these sizes, in entries. The
-// statements are carried out before the snapshots.
+// experiments returns all experiments. Those with generated repositories have them of these sizes, in entries, and the
+// source of the snapshots has the first of them. The statements are carried out before the snapshots.
 func experiments(sizes []int, far distances, statements string) []experiment {
 	workers, lookups, transfers, scales := newWorkers(), newLookups(), newTransfers(), scales{sizes}
-	rescans, snapshots := rescans{sizes}, newSnapshotSeries(statements)
+	rescans, snapshots := rescans{sizes}, newSnapshotSeries(first(sizes), statements)
 	return []experiment{
 		{"prepare", 0, measurePrepare},
 		{"roundtrip", 0, newRoundTrips().measure},
@@ -33,4 +33,11 @@ func experiments(sizes []int, far distances, statements string) []experiment {
 		{"rescan", rescans.room(), rescans.measure},
 		{"snapshots", snapshots.room(), snapshots.measure},
 	}
+}
+
+func first(sizes []int) int {
+	if len(sizes) == 0 {
+		return leastEntries
+	}
+	return sizes[0]
 }

@@ -23,6 +23,9 @@ func tinyExperiments() []experiment {
 		{"replica", 0, measureReplica},
 		{"lookup", 0, lookups{nodes: 1000, shardNodes: 100, digests: 50}.measure},
 		{"scale", 0, scales{[]int{leastEntries, 2 * leastEntries}}.measure},
+		{"rescan", 0, rescans{[]int{2 * inDirectory, 4 * inDirectory}}.measure},
+		{"snapshots", 0, snapshotSeries{entries: 2 * inDirectory, runs: 4, kept: 2, changedEvery: 100, fileSize: 1 << 10,
+			shardSize: 1 << 18}.measure},
 	}
 }
 
@@ -67,7 +70,7 @@ func TestUsualExperimentsExist(t *testing.T) {
 	for _, e := range experiments(nil, distances{}, "") {
 		names = append(names, e.name)
 	}
-	const want = "[prepare roundtrip workers transfer pieces retrieve sync replica distance lookup scale rescan snapshots]"
+	want := "[" + strings.ReplaceAll(usual, ",", " ") + " distance lookup scale rescan snapshots]"
 	if got := fmt.Sprint(names); got != want {
 		t.Errorf("experiments %s", got)
 	}

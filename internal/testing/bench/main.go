@@ -45,6 +45,13 @@
 //     several sizes (see -entries) with ten times as many nodes. All sizes take turns, each on a server of its own, and
 //     the largest is compared with the smallest. With -dir on a disk the database is on that disk, and as much of it in
 //     memory as the system caches.
+//   - rescan, also when asked for: runs that find nothing changed, in generated sources of several sizes (see -entries)
+//     that were prepared before. Files are generated as they are read. All sizes take turns, each on a server of its
+//     own, and the largest is compared with the smallest.
+//   - snapshots, also when asked for: ten runs of a generated source, of which a hundredth changes before each. Three
+//     snapshots are kept, and older ones removed. Autovacuum looks each second, as if runs were hours apart, and is
+//     waited for. The size of all tables and indexes is then compared with what it is once they are written again. -sql
+//     has statements that are carried out before.
 package main
 
 import (

@@ -32,7 +32,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&experimentNames, "only", usual,
 		"the experiments to run, with commas between them; there are also distance, lookup, scale, rescan and snapshots")
 	flags.StringVar(&sizes, "entries", "100000,1000000",
-		"the sizes of the repositories of scale and rescan, with commas between them, the smallest first")
+		"the sizes of the repositories of scale and rescan, with commas between them, the smallest first; snapshots has one")
 	flags.StringVar(&away, "away", "5ms,20ms,80ms", "the round trips of distance, with commas between them")
 	flags.StringVar(&crews, "workers", "1,4", "the numbers of workers of distance, with commas between them")
 	flags.StringVar(&script, "sql", "", "a file of statements that are carried out before snapshots on PostgreSQL")

@@ -17,8 +17,8 @@ import (
 	"github.com/guppy-prep/guppy/sqlrepo"
 )
 
-// series measures what the snapshots of a source that changes a little leave behind in a database: one run after the
-// other, of which only the last few are kept.
+// snapshotSeries measures what the snapshots of a source that changes a little leave behind in a database: one run
+// after the other, of which only the last few are kept.
 type snapshotSeries struct {
 	entries, runs, kept int
 	// changedEvery is one of how many files that has changed in each snapshot.
@@ -37,9 +37,10 @@ const (
 	lastRunTarget = 1.3
 )
 
-func newSnapshotSeries(statements string) snapshotSeries {
+func newSnapshotSeries(entries int, statements string) snapshotSeries {
 	return snapshotSeries{
-		entries: 200_000, runs: 10, kept: 3, changedEvery: 100, fileSize: 1 << 10, shardSize: 1 << 20, statements: statements,
+		entries: entries, runs: 10, kept: 3, changedEvery: 100, fileSize: 1 << 10, shardSize: 1 << 18,
+		statements: statements,
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 const (
 	// fewNodes and manyNodes are the nodes of an upload that is removed; there is an entry for each ten.
-	fewNodes, manyNodes = 100_000, 1_000_000
+	fewNodes, manyNodes = 50_000, 500_000
 	// maxGrowth is what each further node may add to the live heap, with its part of an entry and a shard. Keeping the
 	// key of each would be eight bytes.
 	maxGrowth = 4
