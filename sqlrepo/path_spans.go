@@ -25,8 +25,8 @@ func (s pathSpan) of(column string) (within sq.And) {
 	return within
 }
 
-// pathSpans yields spans that cover all entries of an upload, in canonical order, of spanEntries each unless entries are
-// added meanwhile. There is always one span.
+// pathSpans yields spans that cover all entries of an upload, in canonical order: of spanEntries each, unless entries
+// are added meanwhile. There is always one span.
 func (r *Repository) pathSpans(ctx context.Context, upload int64) iter.Seq2[pathSpan, error] {
 	return func(yield func(pathSpan, error) bool) {
 		for span := (pathSpan{}); ; span = (pathSpan{behind: span.to}) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -70,8 +69,7 @@ func TestUsualExperimentsExist(t *testing.T) {
 	for _, e := range experiments(nil, distances{}, "") {
 		names = append(names, e.name)
 	}
-	want := "[" + strings.ReplaceAll(usual, ",", " ") + " distance lookup scale rescan snapshots]"
-	if got := fmt.Sprint(names); got != want {
+	if got := strings.Join(names, ","); got != usual+",distance,lookup,scale,rescan,snapshots" {
 		t.Errorf("experiments %s", got)
 	}
 }

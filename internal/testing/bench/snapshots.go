@@ -33,7 +33,7 @@ const (
 	// bloatTarget limits the size of all tables and indexes after the series, as a multiple of their size once they were
 	// written again.
 	bloatTarget = 1.5
-	// lastRunTarget limits the median time of the last three snapshots, as a multiple of that of the three after the first.
+	// lastRunTarget limits the median time of the last three snapshots, as a multiple of that of the second to the fourth.
 	lastRunTarget = 1.3
 )
 
