@@ -202,7 +202,7 @@ func (f filePages) size(ctx context.Context, b *bench) (int64, error) {
 
 // file returns the length of the file, once all of the log is in it.
 func (f filePages) file(ctx context.Context) (int64, error) {
-	path, err := f.db.Engine.Locate(f.db.Settings)
+	path, err := f.db.Locate(f.db.Settings)
 	if err != nil {
 		return 0, err
 	}
