@@ -86,6 +86,39 @@ func parse(path, content string) Document {
 	return document
 }
 
+// Shown returns the text of the fenced blocks of a kind that a file has below a heading. The test fails if there are
+// none.
+func Shown(t testing.TB, file, heading, info string) (texts []string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	document := parse(file, string(content))
+	begin, end := len(document.Prose), len(document.Prose)
+	for i, line := range document.Prose {
+		marks, text, _ := strings.Cut(line, " ")
+		switch {
+		case marks == "" || strings.Trim(marks, "#") != "":
+		case text == heading:
+			begin = i
+		case i > begin:
+			end = min(end, i)
+		}
+	}
+
+	for _, block := range document.Blocks {
+		if block.Info == info && begin < block.Line && block.Line <= end {
+			texts = append(texts, strings.Join(block.Lines, "\n"))
+		}
+	}
+	if len(texts) == 0 {
+		t.Fatalf("%s has no %s block below %q", file, info, heading)
+	}
+	return texts
+}
+
 // Compare fails the test unless the file has the content that was generated for it. With the flag -update it writes
 // the file instead.
 func Compare(t testing.TB, file, generated string) {

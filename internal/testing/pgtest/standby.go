@@ -2,9 +2,9 @@ package pgtest
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/guppy-prep/guppy/internal/testing/pgtest/cluster"
 )
@@ -27,14 +27,8 @@ func (s *Server) Promote() {
 
 func (s *Server) execute(statement string) {
 	s.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
-	defer cancel()
-	db, err := sql.Open("pgx", s.URL())
-	if err == nil {
-		_, err = db.ExecContext(ctx, statement)
-		err = errors.Join(err, db.Close())
-	}
-	if err != nil {
-		s.tb.Errorf("%s: %v", statement, err)
-	}
+	s.ask(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, statement)
+		return err
+	})
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Durable bool
 	// Primary is the cluster that a new cluster follows as a hot standby. It is restarted to be copied.
 	Primary *Cluster
+	// Settings are further lines of the configuration of a new cluster.
+	Settings string
 	// TLS is what a new cluster asks for. Without it the server has none.
 	TLS *TLS
 }
@@ -107,7 +109,7 @@ func (c *Cluster) Start(ctx context.Context) error {
 		return err
 	}
 	c.server = server
-	return c.waitReady(ctx, server)
+	return c.wait(ctx, server, ping)
 }
 
 // Stop stops the server and returns once it is gone. It does nothing if the server isn't running.

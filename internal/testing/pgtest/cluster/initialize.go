@@ -28,7 +28,7 @@ func (c *Cluster) initialize(ctx context.Context) error {
 	if err := c.makeData(ctx); err != nil {
 		return err
 	}
-	return c.configureTLS()
+	return errors.Join(c.configure(c.options.Settings), c.configureTLS())
 }
 
 // makeData makes the data directory of a server that follows no other.
@@ -65,6 +65,16 @@ func (c *Cluster) copyPrimary(ctx context.Context, primary *Cluster) error {
 
 	following := fmt.Sprintf("primary_conninfo = '%s'\n", primary.URL())
 	return errors.Join(c.write("postgresql.auto.conf", []byte(following)), c.write("standby.signal", nil))
+}
+
+// configure adds settings to the server's configuration.
+func (c *Cluster) configure(settings string) error {
+	file, err := os.OpenFile(filepath.Join(c.dataDir(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("configure the server: %w", err)
+	}
+	_, err = file.WriteString(settings + "\n")
+	return errors.Join(err, file.Close())
 }
 
 // write writes a file of the data directory.

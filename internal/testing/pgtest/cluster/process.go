@@ -116,10 +116,10 @@ func (p *process) stop(ctx context.Context, mode Mode) error {
 	}
 }
 
-// waitReady returns once the server accepts connections, or returns why it doesn't.
-func (c *Cluster) waitReady(ctx context.Context, server *process) error {
+// wait returns once the server gives no refusal, or returns why it doesn't come to that.
+func (c *Cluster) wait(ctx context.Context, server *process, refuses func(context.Context, string) error) error {
 	for {
-		refusal := ping(ctx, c.SocketURL())
+		refusal := refuses(ctx, c.SocketURL())
 		if refusal == nil {
 			return nil
 		}
