@@ -24,10 +24,13 @@ type starter struct {
 type engine interface {
 	// create makes an empty database in place of the last one, in dir if it is a file, and returns its URL.
 	create(ctx context.Context, dir string) (dialect.Secret, error)
+	// url returns the URL of the database that create has made, or an earlier process with the same directories.
+	url(dir string) (dialect.Secret, error)
 	// drop removes the database unless it goes with its directory.
 	drop(ctx context.Context) error
-	// cool makes the engine forget what it holds in memory of a database that nobody uses.
-	cool(ctx context.Context) error
+	// cool makes the engine forget what it holds in memory of a database that nobody uses. It calls between
+	// before it begins again.
+	cool(ctx context.Context, between func() error) error
 	close() error
 }
 
@@ -46,13 +49,16 @@ func starters() []starter {
 
 type sqlite struct{}
 
-func (sqlite) create(_ context.Context, dir string) (dialect.Secret, error) {
+func (s sqlite) create(_ context.Context, dir string) (dialect.Secret, error) { return s.url(dir) }
+
+func (sqlite) url(dir string) (dialect.Secret, error) {
 	return dialect.Secret(filepath.Join(dir, "guppy.db")), nil
 }
 
 func (sqlite) drop(context.Context) error { return nil }
-func (sqlite) cool(context.Context) error { return nil }
 func (sqlite) close() error               { return nil }
+
+func (sqlite) cool(_ context.Context, between func() error) error { return between() }
 
 // postgres is a server that has at most one of our databases at a time.
 type postgres struct {
@@ -80,13 +86,17 @@ func startPostgres(ctx context.Context, dir string) (engine, error) {
 	return &postgres{server, admin}, nil
 }
 
-func (p *postgres) create(ctx context.Context, _ string) (dialect.Secret, error) {
+func (p *postgres) create(ctx context.Context, dir string) (dialect.Secret, error) {
 	if err := p.drop(ctx); err != nil {
 		return "", err
 	}
 	if _, err := p.admin.Exec(ctx, "CREATE DATABASE "+postgresDatabase); err != nil {
 		return "", fmt.Errorf("create a database: %w", err)
 	}
+	return p.url(dir)
+}
+
+func (p *postgres) url(string) (dialect.Secret, error) {
 	return withDatabase(p.cluster.URL(), postgresDatabase)
 }
 
@@ -101,8 +111,14 @@ func (p *postgres) drop(ctx context.Context) error {
 }
 
 // cool restarts the server.
-func (p *postgres) cool(ctx context.Context) error {
-	if err := errors.Join(p.admin.Close(ctx), p.cluster.Stop(ctx, cluster.Fast), p.cluster.Start(ctx)); err != nil {
+func (p *postgres) cool(ctx context.Context, between func() error) error {
+	if err := errors.Join(p.admin.Close(ctx), p.cluster.Stop(ctx, cluster.Fast)); err != nil {
+		return err
+	}
+	if err := between(); err != nil {
+		return err
+	}
+	if err := p.cluster.Start(ctx); err != nil {
 		return err
 	}
 	admin, err := pgx.Connect(ctx, p.cluster.URL())

@@ -13,11 +13,11 @@ type experiment struct {
 // usual lists the experiments that run unless others are asked for.
 const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync,replica"
 
-// experiments returns all experiments. Those with generated repositories have them of these sizes, in entries, and the
-// source of the snapshots has the first of them. The statements are carried out before the snapshots.
-func experiments(sizes []int, far distances, statements string) []experiment {
-	workers, lookups, transfers, scales := newWorkers(), newLookups(), newTransfers(), scales{sizes}
-	rescans, snapshots := rescans{sizes}, newSnapshotSeries(first(sizes), statements)
+// experiments returns all experiments. The source of the snapshots has the first of the sizes of scales, in entries. The
+// statements are carried out before the snapshots.
+func experiments(scales scales, far distances, statements string) []experiment {
+	workers, lookups, transfers := newWorkers(), newLookups(), newTransfers()
+	rescans, snapshots := rescans{scales.sizes}, newSnapshotSeries(first(scales.sizes), statements)
 	return []experiment{
 		{"prepare", 0, measurePrepare},
 		{"roundtrip", 0, newRoundTrips().measure},

@@ -21,7 +21,7 @@ func tinyExperiments() []experiment {
 		{"sync", 0, measureSync},
 		{"replica", 0, measureReplica},
 		{"lookup", 0, lookups{nodes: 1000, shardNodes: 100, digests: 50}.measure},
-		{"scale", 0, scales{[]int{leastEntries, 2 * leastEntries}}.measure},
+		{"scale", 0, scales{sizes: []int{leastEntries, 2 * leastEntries}}.measure},
 		{"rescan", 0, rescans{[]int{2 * inDirectory, 4 * inDirectory}}.measure},
 		{"snapshots", 0, snapshotSeries{entries: 2 * inDirectory, runs: 4, kept: 2, changedEvery: 100, fileSize: 1 << 10,
 			shardSize: 1 << 18}.measure},
@@ -66,7 +66,7 @@ func verdict(l line) string {
 
 func TestUsualExperimentsExist(t *testing.T) {
 	var names []string
-	for _, e := range experiments(nil, distances{}, "") {
+	for _, e := range experiments(scales{}, distances{}, "") {
 		names = append(names, e.name)
 	}
 	if got := strings.Join(names, ","); got != usual+",distance,lookup,scale,rescan,snapshots" {

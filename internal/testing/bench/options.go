@@ -26,6 +26,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	var o options
 	var experimentNames, corpusNames, engineNames, sizes, away, crews, script string
 	var json, markdown bool
+	var s scales
 
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
@@ -33,6 +34,9 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 		"the experiments to run, with commas between them; there are also distance, lookup, scale, rescan and snapshots")
 	flags.StringVar(&sizes, "entries", "100000,1000000",
 		"the sizes of the repositories of scale and rescan, with commas between them, the smallest first; snapshots has one")
+	flags.StringVar(&s.filled, "filled", "",
+		"a directory in which the repositories of scale are kept, and used again by the next run")
+	flags.BoolVar(&s.cold, "cold", false, "scale: before each query, restart the server and drop the files from memory")
 	flags.StringVar(&away, "away", "5ms,20ms,80ms", "the round trips of distance, with commas between them")
 	flags.StringVar(&crews, "workers", "1,4", "the numbers of workers of distance, with commas between them")
 	flags.StringVar(&script, "sql", "", "a file of statements that are carried out before snapshots on PostgreSQL")
@@ -53,8 +57,8 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	}
 
 	o.format = formatOf(json, markdown)
-	entries, err := parseSizes(sizes)
-	if err != nil {
+	var err error
+	if s.sizes, err = parseSizes(sizes); err != nil {
 		return o, err
 	}
 	far, err := parseDistances(away, crews)
@@ -67,7 +71,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 			return o, err
 		}
 	}
-	o.experiments, err = choose("experiment", experimentNames, experiments(entries, far, string(statements)),
+	o.experiments, err = choose("experiment", experimentNames, experiments(s, far, string(statements)),
 		func(e experiment) string { return e.name })
 	if err != nil {
 		return o, err

@@ -7,27 +7,36 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/guppy-prep/guppy/dialect"
-	"github.com/guppy-prep/guppy/migrate"
 )
 
 // scales measures how long the queries that every run makes take in repositories of several sizes.
-type scales struct{ sizes []int }
+type scales struct {
+	sizes []int
+	// filled, if not "", is the directory in which repositories are kept and found again.
+	filled string
+	// cold makes each query begin with nothing in memory.
+	cold bool
+}
 
 const (
 	// scaleTarget is how many times as long a query may take in the largest repository as in the smallest.
 	scaleTarget = 2
-	// entryRoom is the most space that an entry takes on any engine, including logs.
-	entryRoom = 1500
+	// entryRoom is the most space that an entry takes with its nodes on any engine, including logs.
+	entryRoom = 3000
 )
 
+// room returns the space for all repositories. Where they are kept, each is given room when it is filled.
 func (x scales) room() (room int64) {
+	if x.filled != "" {
+		return 0
+	}
 	for _, size := range x.sizes {
-		room += int64(size) * (entryRoom + nodesPerEntry*nodeRoom)
+		room += roomOf(size)
 	}
 	return room
 }
+
+func roomOf(entries int) int64 { return int64(entries) * entryRoom }
 
 // parseSizes parses numbers of entries with commas between them.
 func parseSizes(list string) (sizes []int, err error) {
@@ -39,15 +48,6 @@ func parseSizes(list string) (sizes []int, err error) {
 		sizes = append(sizes, size)
 	}
 	return sizes, nil
-}
-
-// scaled is a repository of one size.
-type scaled struct {
-	*generated
-	db    *dialect.DB
-	close func() error
-	// times has those of each query.
-	times [][]time.Duration
 }
 
 func (x scales) measure(ctx context.Context, b *bench, r *report) error {
@@ -84,6 +84,11 @@ func (x scales) measureOn(ctx context.Context, b *bench, on starter) (lines []li
 	err = b.warmed("scale, "+on.name, func() error {
 		for i, query := range queries {
 			for _, s := range all {
+				if x.cold {
+					if err := s.cool(ctx); err != nil {
+						return err
+					}
+				}
 				took, err := query.run(s.generated, ctx)
 				if err != nil {
 					return fmt.Errorf("%s: %w", query.name, err)
@@ -103,47 +108,14 @@ func (x scales) measureOn(ctx context.Context, b *bench, on starter) (lines []li
 	return scaleLines(on.name, queries, all), nil
 }
 
-// open makes a database on an engine of its own, and fills it.
-func (x scales) open(ctx context.Context, b *bench, on starter, size int) (*scaled, error) {
-	dir, err := b.workspace.fresh(fmt.Sprintf("scale-%s-%d", on.name, size))
-	if err != nil {
-		return nil, err
-	}
-	running, err := on.start(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-
-	s := &scaled{close: func() error { return errors.Join(running.close(), b.workspace.done(dir)) }}
-	fail := func(err error) (*scaled, error) { return nil, errors.Join(err, s.close()) }
-	url, err := running.create(ctx, dir)
-	if err != nil {
-		return fail(err)
-	}
-	if s.db, _, err = migrate.New(dialect.Settings{URL: url}).Open(ctx, true); err != nil {
-		return fail(err)
-	}
-	s.close = func() error { return errors.Join(s.db.Close(), running.close(), b.workspace.done(dir)) }
-
-	began := time.Now()
-	s.generated, err = generate(ctx, s.db, size, b.seed)
-	if err != nil {
-		return fail(err)
-	}
-	bytes, err := s.db.Size(ctx)
-	b.say("scale: %s holds %d entries and %d nodes, %d MiB, after %.0f s", on.name, size, size*nodesPerEntry,
-		bytes>>20, time.Since(began).Seconds())
-	return s, err
-}
-
 func scaleLines(engine string, queries []scaleQuery, all []*scaled) (lines []line) {
 	for i, query := range queries {
 		for at, s := range all {
-			l := line{Corpus: fmt.Sprintf("%d entries", s.entries), Engine: engine, Program: query.name,
+			l := line{Corpus: fmt.Sprintf("%d entries", s.Entries), Engine: engine, Program: query.name,
 				Times: newTimes(s.times[i])}
 			if at == len(all)-1 && at > 0 {
 				ratio := l.Times.Median / newTimes(all[0].times[i]).Median
-				l.Checks = []check{within(fmt.Sprintf("%s / with %d entries", query.name, all[0].entries), "", ratio, scaleTarget)}
+				l.Checks = []check{within(fmt.Sprintf("%s / with %d entries", query.name, all[0].Entries), "", ratio, scaleTarget)}
 			}
 			lines = append(lines, l)
 		}

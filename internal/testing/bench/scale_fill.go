@@ -16,17 +16,18 @@ import (
 // As many are in each of the snapshots behind it, which share all but a hundredth with the first. The last tenth is in
 // an upload whose shards are being packed.
 type generated struct {
-	repo    *sqlrepo.Repository
-	entries int
-	space   int64
-	first   sqlrepo.Upload
-	packing sqlrepo.Upload
-	// unplanned is how many files of packing are not planned.
-	unplanned int
-	sharers   []int64
-	// sample has digests of nodes from all shards, and then as many of none.
-	sample []sqlrepo.Digest
+	repo *sqlrepo.Repository
+	// random has digests that are in no repository yet.
 	random digests
+
+	// The rest is kept in a file beside the database, so that a later run can use it again.
+	Entries               int
+	Space, First, Packing int64
+	// Unplanned is how many files of Packing are not planned.
+	Unplanned int
+	Sharers   []int64
+	// Sample has digests of nodes from all shards, and then as many of none.
+	Sample []sqlrepo.Digest
 }
 
 const (
@@ -50,13 +51,13 @@ const (
 
 // generate fills an empty repository.
 func generate(ctx context.Context, db *dialect.DB, entries int, seed uint64) (*generated, error) {
-	g := &generated{repo: sqlrepo.New(db), entries: entries, random: newDigests(seed)}
+	g := &generated{repo: sqlrepo.New(db), Entries: entries, random: newDigests(seed)}
 	each := entries / uploads
 	space, err := g.repo.AddSpace(ctx, sqlrepo.Space{DID: "did:key:z6MkScale", Name: "scale"})
 	if err != nil {
 		return nil, err
 	}
-	g.space = space.ID
+	g.Space = space.ID
 
 	if err := g.fillFirst(ctx, db, each); err != nil {
 		return nil, fmt.Errorf("first upload: %w", err)
@@ -66,7 +67,7 @@ func generate(ctx context.Context, db *dialect.DB, entries int, seed uint64) (*g
 		if err != nil {
 			return nil, err
 		}
-		g.sharers = append(g.sharers, stage.Upload.ID)
+		g.Sharers = append(g.Sharers, stage.Upload.ID)
 		err = g.scan(ctx, stage, each, func(i int) int64 {
 			if i%changedEvery == 1 {
 				return 0
@@ -86,7 +87,7 @@ func generate(ctx context.Context, db *dialect.DB, entries int, seed uint64) (*g
 // begin adds a source and claims the scan of its first upload.
 func (g *generated) begin(ctx context.Context, name string) (sqlrepo.Stage, error) {
 	source, err := g.repo.AddSource(ctx, sqlrepo.Source{
-		Space: g.space, Name: name, Path: []byte("/" + name), SourceOptions: sourceOptions(),
+		Space: g.Space, Name: name, Path: []byte("/" + name), SourceOptions: sourceOptions(),
 	})
 	if err != nil {
 		return sqlrepo.Stage{}, err
@@ -139,7 +140,7 @@ func (g *generated) fillFirst(ctx context.Context, db *dialect.DB, n int) error 
 		return err
 	}
 
-	nodes := g.entries * nodesPerEntry
+	nodes := g.Entries * nodesPerEntry
 	shards := (nodes + shardBlocks - 1) / shardBlocks
 	plan := cutEvenly(n, shards)
 	if stage, err = g.savePlan(ctx, stage, plan); err != nil {
@@ -149,7 +150,7 @@ func (g *generated) fillFirst(ctx context.Context, db *dialect.DB, n int) error 
 		return fmt.Errorf("nodes: %w", err)
 	}
 	for revision := range int64(shards) {
-		at := sqlrepo.SpaceAt{Space: g.space, Revision: revision}
+		at := sqlrepo.SpaceAt{Space: g.Space, Revision: revision}
 		if err := sealNext(ctx, g.repo, stage.Upload.ID, nil, at); err != nil {
 			return err
 		}
@@ -161,7 +162,7 @@ func (g *generated) fillFirst(ctx context.Context, db *dialect.DB, n int) error 
 	if stage, err = g.repo.Advance(ctx, stage, sqlrepo.Linking); err != nil {
 		return err
 	}
-	g.first = stage.Upload
+	g.First = stage.Upload.ID
 	return g.link(ctx, stage, n)
 }
 
@@ -214,8 +215,8 @@ func (g *generated) fillNodes(ctx context.Context, db *dialect.DB, plan []sqlrep
 		for _, planned := range plan {
 			err := db.BulkInsert(ctx, tx, "nodes", nodeColumns, min(shardBlocks, n-at), func(i int) []any {
 				digest := g.random.next()
-				if at%every == 0 && len(g.sample) < sampled {
-					g.sample = append(g.sample, digest)
+				if at%every == 0 && len(g.Sample) < sampled {
+					g.Sample = append(g.Sample, digest)
 				}
 				at++
 				return []any{prefixOf(digest), planned.Shard.ID, int64(i), int64(1), int64(0x55), digest[8:]}
@@ -231,7 +232,7 @@ func (g *generated) fillNodes(ctx context.Context, db *dialect.DB, plan []sqlrep
 	}
 
 	for range sampled {
-		g.sample = append(g.sample, g.random.next())
+		g.Sample = append(g.Sample, g.random.next())
 	}
 	return tx.Commit(ctx)
 }
@@ -276,7 +277,7 @@ func (g *generated) fillPacking(ctx context.Context, n int) error {
 
 	before := int64(n) * (uploads - 1)
 	planned := n / 10 * 9
-	g.unplanned = n - planned - directories(planned, n)
+	g.Unplanned = n - planned - directories(planned, n)
 	plan := cutEvenly(planned, planned/openSegments)
 	for _, planned := range plan {
 		for i := range planned.Segments {
@@ -284,6 +285,6 @@ func (g *generated) fillPacking(ctx context.Context, n int) error {
 		}
 	}
 	stage, err = g.savePlan(ctx, stage, plan)
-	g.packing = stage.Upload
+	g.Packing = stage.Upload.ID
 	return err
 }

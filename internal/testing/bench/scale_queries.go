@@ -45,7 +45,7 @@ func timing(query func(*generated, context.Context) error) func(*generated, cont
 
 func (g *generated) claim(ctx context.Context) error {
 	for range 20 {
-		shard, err := g.repo.ClaimShard(ctx, fillClaim(), g.packing.ID, math.MaxInt64)
+		shard, err := g.repo.ClaimShard(ctx, fillClaim(), g.Packing, math.MaxInt64)
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (g *generated) claim(ctx context.Context) error {
 }
 
 func (g *generated) lookUp(ctx context.Context) error {
-	held, err := g.repo.Held(ctx, sqlrepo.Scope{Space: g.space}, g.sample)
+	held, err := g.repo.Held(ctx, sqlrepo.Scope{Space: g.Space}, g.Sample)
 	if err == nil && len(held.Digests) != sampled {
 		err = fmt.Errorf("%w: %d blocks are held, not %d", errWrong, len(held.Digests), sampled)
 	}
@@ -65,49 +65,49 @@ func (g *generated) lookUp(ctx context.Context) error {
 }
 
 func (g *generated) seal(ctx context.Context) (time.Duration, error) {
-	held, err := g.repo.Held(ctx, sqlrepo.Scope{Space: g.space}, nil)
+	held, err := g.repo.Held(ctx, sqlrepo.Scope{Space: g.Space}, nil)
 	if err != nil {
 		return 0, err
 	}
 	nodes := g.random.nodes(shardBlocks)
 	began := time.Now()
-	err = sealNext(ctx, g.repo, g.packing.ID, nodes, sqlrepo.SpaceAt{Space: g.space, Revision: held.Revision})
+	err = sealNext(ctx, g.repo, g.Packing, nodes, sqlrepo.SpaceAt{Space: g.Space, Revision: held.Revision})
 	return time.Since(began), err
 }
 
 func (g *generated) page(ctx context.Context) error {
-	middle := g.entries / uploads / inDirectory / 2 * inDirectory
-	return take(g.repo.EntriesBelow(ctx, g.first.ID, entryPath(middle)), inDirectory)
+	middle := g.Entries / uploads / inDirectory / 2 * inDirectory
+	return take(g.repo.EntriesBelow(ctx, g.First, entryPath(middle)), inDirectory)
 }
 
 func (g *generated) linkables(ctx context.Context) error {
-	return take(g.repo.Linkables(ctx, g.first.ID), 1500)
+	return take(g.repo.Linkables(ctx, g.First), 1500)
 }
 
 // toPlan goes through an upload of which nine tenths are planned.
 func (g *generated) toPlan(ctx context.Context) (time.Duration, error) {
 	began, files := time.Now(), 0
-	for _, err := range g.repo.Unplanned(ctx, g.packing.ID, sqlrepo.PlanTail{NextOrdinal: 1}) {
+	for _, err := range g.repo.Unplanned(ctx, g.Packing, sqlrepo.PlanTail{NextOrdinal: 1}) {
 		if err != nil {
 			return 0, err
 		}
 		files++
 	}
-	if files != g.unplanned {
-		return 0, fmt.Errorf("%w: %d files are not planned, not %d", errWrong, files, g.unplanned)
+	if files != g.Unplanned {
+		return 0, fmt.Errorf("%w: %d files are not planned, not %d", errWrong, files, g.Unplanned)
 	}
-	return time.Since(began) * 10_000 / time.Duration(g.entries/uploads), nil
+	return time.Since(began) * 10_000 / time.Duration(g.Entries/uploads), nil
 }
 
 func (g *generated) leftOut(ctx context.Context) error {
-	return take(g.repo.LeftOut(ctx, g.packing.ID), 1)
+	return take(g.repo.LeftOut(ctx, g.Packing), 1)
 }
 
 func (g *generated) status(ctx context.Context) error {
 	if _, err := g.repo.OpenUploads(ctx, sqlrepo.OpenFilter{}); err != nil {
 		return err
 	}
-	if _, err := g.repo.ShardsUnderWay(ctx, g.packing.ID); err != nil {
+	if _, err := g.repo.ShardsUnderWay(ctx, g.Packing); err != nil {
 		return err
 	}
 	_, err := g.repo.Sendings(ctx, nil)
@@ -115,21 +115,21 @@ func (g *generated) status(ctx context.Context) error {
 }
 
 func (g *generated) workerStatus(ctx context.Context) error {
-	_, err := g.repo.OpenUploads(ctx, sqlrepo.OpenFilter{Spaces: []int64{g.space}, Uploads: []int64{g.packing.ID}})
+	_, err := g.repo.OpenUploads(ctx, sqlrepo.OpenFilter{Spaces: []int64{g.Space}, Uploads: []int64{g.Packing}})
 	return err
 }
 
 func (g *generated) runs(ctx context.Context) error {
-	return take(removal.New(g.repo).EntryRuns(ctx, g.first.ID, g.sharers), 20)
+	return take(removal.New(g.repo).EntryRuns(ctx, g.First, g.Sharers), 20)
 }
 
 func (g *generated) holders(ctx context.Context) error {
-	_, err := g.repo.HoldersAmong(ctx, sqlrepo.Scope{Space: g.space}, g.sample[:10_000], map[int64]struct{}{})
+	_, err := g.repo.HoldersAmong(ctx, sqlrepo.Scope{Space: g.Space}, g.Sample[:10_000], map[int64]struct{}{})
 	return err
 }
 
 func (g *generated) named(ctx context.Context) error {
-	_, err := g.repo.StillNamed(ctx, "", g.sample[:500])
+	_, err := g.repo.StillNamed(ctx, "", g.Sample[:500])
 	return err
 }
 
