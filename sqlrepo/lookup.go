@@ -31,6 +31,9 @@ func (r *Repository) placesIn(ctx context.Context, shards sq.SelectBuilder, dige
 		prefixes[i], _ = schema.SplitDigest(digests[i][:])
 	}
 
+	// In their order, prefixes read each page of the index once, and the pages above it are at hand.
+	slices.Sort(prefixes)
+
 	var rows []struct {
 		Shard int64 `db:"shard"`
 		nodeRow

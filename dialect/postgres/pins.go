@@ -24,6 +24,9 @@ type pin struct {
 // pins are the settings that change what guppy reads or whether its statements end. A transaction must see exactly
 // what is committed when each of its statements begins. Otherwise it would act on an old view after waiting for a
 // lock.
+//
+// The cost that the planner expects of a statement grows with the tables. Beyond some cost the server would compile it
+// to machine code first (jit), which takes longer than it saves in look-ups and pages.
 var pins = []pin{
 	{"bytea_output", "hex", true},
 	{"client_encoding", "UTF8", true},
@@ -33,6 +36,7 @@ var pins = []pin{
 	{"lock_timeout", "0", false},
 	{"transaction_timeout", "0", false},
 	{"idle_session_timeout", "0", false},
+	{"jit", "off", false},
 }
 
 // limits have the server give up a client that is gone or stopped, with the locks that it holds: others would wait for

@@ -37,6 +37,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&s.filled, "filled", "",
 		"a directory in which the repositories of scale are kept, and used again by the next run")
 	flags.BoolVar(&s.cold, "cold", false, "scale: before each query, restart the server and drop the files from memory")
+	flags.StringVar(&s.only, "query", "", "scale: measure only queries whose names have this in them")
 	flags.StringVar(&away, "away", "5ms,20ms,80ms", "the round trips of distance, with commas between them")
 	flags.StringVar(&crews, "workers", "1,4", "the numbers of workers of distance, with commas between them")
 	flags.StringVar(&script, "sql", "", "a file of statements that are carried out before snapshots on PostgreSQL")

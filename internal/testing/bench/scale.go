@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ type scales struct {
 	filled string
 	// cold makes each query begin with nothing in memory.
 	cold bool
+	// only, if not "", is what the names of the queries have that are measured.
+	only string
 }
 
 const (
@@ -77,7 +80,7 @@ func (x scales) measureOn(ctx context.Context, b *bench, on starter) (lines []li
 		all = append(all, s)
 	}
 
-	queries := scaleQueries()
+	queries := slices.DeleteFunc(scaleQueries(), func(q scaleQuery) bool { return !strings.Contains(q.name, x.only) })
 	for _, s := range all {
 		s.times = make([][]time.Duration, len(queries))
 	}
