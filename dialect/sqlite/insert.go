@@ -48,8 +48,10 @@ func insertBatches(ctx context.Context, tx *dialect.Tx, table string, columns []
 	return nil
 }
 
+// prepareInsert prepares an INSERT of several rows. One that fails leaves the rows before the one at fault: its
+// transaction is rolled back anyway, and SQLite need not keep each page as it was before the statement.
 func prepareInsert(ctx context.Context, tx *dialect.Tx, table string, columns []string, rows int) (*sql.Stmt, error) {
-	insert := sq.Insert(table).Columns(columns...)
+	insert := sq.Insert(table).Options("OR FAIL").Columns(columns...)
 	blank := make([]any, len(columns))
 	for range rows {
 		insert = insert.Values(blank...)
