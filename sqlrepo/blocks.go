@@ -17,9 +17,10 @@ import (
 // FindBlocks returns where the given blocks lie in packed shards of a space, or of all spaces if space is nil,
 // ordered by shard and position. A block that is stored more than once has more than one place.
 func (r *Repository) FindBlocks(ctx context.Context, space *int64, digests []Digest) (found []Place, err error) {
-	shards := sq.Select("shards.id").From("shards").Where(sq.Eq{"shards.state": ShardPacked})
+	shards := sq.And{sq.Eq{"shards.state": ShardPacked}}
 	if space != nil {
-		shards = shards.Join("uploads ON uploads.id = shards.upload").Where(schema.InSpace(*space))
+		uploads := sq.Select("uploads.id").From("uploads").Where(schema.InSpace(*space))
+		shards = append(shards, core.Within("shards.upload", uploads))
 	}
 
 	for some := range slices.Chunk(digests, core.KeysAtOnce) {

@@ -18,12 +18,12 @@ type Place struct {
 	Node
 }
 
-// placesIn returns where the given blocks lie in the shards whose keys a query selects. Of the nodes it reads the
-// digests and these columns.
+// placesIn returns where the given blocks lie in the shards that a condition matches. Of the nodes it reads the digests
+// and these columns.
 //
 // Nodes and shards are joined here, not by the engine: PostgreSQL takes a small table of shards for a reason to read
 // all of that table for each node. A caller for whom the answer has to stay true compares the revision of the space.
-func (r *Repository) placesIn(ctx context.Context, shards sq.SelectBuilder, digests []Digest,
+func (r *Repository) placesIn(ctx context.Context, shards sq.Sqlizer, digests []Digest,
 	columns ...string) (places []Place, err error) {
 	wanted, prefixes := make(map[Digest]struct{}, len(digests)), make([]int64, len(digests))
 	for i := range digests {
@@ -63,11 +63,13 @@ func (r *Repository) placesIn(ctx context.Context, shards sq.SelectBuilder, dige
 	return slices.DeleteFunc(places, func(place Place) bool { return !in[place.Shard] }), nil
 }
 
-// choose sets the values of those keys that a query of shards selects.
-func (r *Repository) choose(ctx context.Context, shards sq.SelectBuilder, among map[int64]bool) error {
+// choose sets the values of the keys of those shards that a condition matches. It probes key by key: PostgreSQL expects
+// few shards in a space, and would read all of them.
+func (r *Repository) choose(ctx context.Context, shards sq.Sqlizer, among map[int64]bool) error {
+	matching := sq.Select("shards.id").Where(shards)
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(among)), core.KeysAtOnce) {
 		var chosen []int64
-		if err := r.db.Reader.List(ctx, &chosen, shards.Where(r.db.Among("shards.id", keys))); err != nil {
+		if err := r.db.Reader.List(ctx, &chosen, r.db.Probe(matching, "shards", "id", keys)); err != nil {
 			return err
 		}
 		for _, shard := range chosen {

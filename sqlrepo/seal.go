@@ -35,18 +35,17 @@ type Scope struct {
 	Upload int64
 }
 
-// shards selects the keys of the shards in the scope that hold content.
-func (s Scope) shards() sq.SelectBuilder {
-	query := sq.Select("shards.id").From("shards").Join("uploads ON uploads.id = shards.upload").
-		Join("sources ON sources.id = uploads.source").
-		Where(sq.NotEq{"shards.state": ShardRemoving}).Where(sq.Eq{"sources.space": s.Space})
+// shards matches the shards in the scope that hold content.
+func (s Scope) shards() sq.Sqlizer {
+	uploads := sq.Select("uploads.id").From("uploads").Join("sources ON sources.id = uploads.source").
+		Where(sq.Eq{"sources.space": s.Space})
 	if s.Store != "" {
-		query = query.Where(inStore("uploads.store", s.Store))
+		uploads = uploads.Where(inStore("uploads.store", s.Store))
 	}
 	if s.Upload != 0 {
-		query = query.Where(sq.Eq{"uploads.id": s.Upload})
+		uploads = uploads.Where(sq.Eq{"uploads.id": s.Upload})
 	}
-	return query
+	return sq.And{sq.NotEq{"shards.state": ShardRemoving}, core.Within("shards.upload", uploads)}
 }
 
 // inStore matches uploads in the given store and uploads whose store is unknown.
