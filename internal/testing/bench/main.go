@@ -44,9 +44,9 @@
 //   - scale, which also runs only when asked for: the queries that runs make all the time, in generated repositories of
 //     several sizes (see -entries) with ten times as many nodes. All sizes take turns, each on a server of its own, and
 //     the largest is compared with the smallest. With -dir on a disk the database is on that disk, and as much of it in
-//     memory as the system caches; with -cold nothing of it. A repository of 10 million entries takes 11 minutes to fill
-//     on PostgreSQL and 27 on SQLite. With -filled it is kept, and measured again by the next run with the same -filled:
-//     sealing makes it grow by a shard a round.
+//     memory as the system caches; with -cold nothing of it. A repository of 10 million entries is filled in 11 minutes
+//     on PostgreSQL and 27 on SQLite, on a busy machine. With -filled it is kept, and the next run with that directory
+//     measures it again: sealing makes it grow by a shard a round.
 //   - rescan, also when asked for: runs that find nothing changed, in generated sources of several sizes (see -entries)
 //     that were prepared before. Files are generated as they are read. All sizes take turns, each on a server of its
 //     own, and the largest is compared with the smallest.
