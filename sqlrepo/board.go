@@ -57,10 +57,10 @@ func (r *Repository) OpenUploads(ctx context.Context, filter OpenFilter) (open [
 // ShardsUnderWay lists, by ordinal, the planned shards of an upload that are claimed, have failed or were set
 // aside.
 func (r *Repository) ShardsUnderWay(ctx context.Context, upload int64) (shards []Shard, err error) {
+	// SQLite uses an index that has a condition only for a query that has the same one, without parameters.
+	const underWay = "(token <> 0 OR retry_at IS NOT NULL OR set_aside_at IS NOT NULL)"
 	query := sq.Select(schema.ShardFields...).From("shards").
-		Where(sq.Eq{"upload": upload, "state": ShardPlanned}).
-		Where(sq.Or{sq.NotEq{"token": 0}, sq.NotEq{"retry_at": nil}, sq.NotEq{"set_aside_at": nil}}).
-		OrderBy("ordinal")
+		Where(sq.Eq{"upload": upload, "state": ShardPlanned}).Where(underWay).OrderBy("ordinal")
 	err = r.db.ReadAll(ctx, "list shards under way", &shards, query)
 	return shards, err
 }

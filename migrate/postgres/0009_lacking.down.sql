@@ -1,3 +1,4 @@
+DROP INDEX shards_under_way;
 DROP INDEX indexes_digest;
 DROP INDEX shards_digest;
 ALTER TABLE space_replicas

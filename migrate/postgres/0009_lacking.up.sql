@@ -57,3 +57,7 @@ WHERE counts.space = space_replicas.space AND counts.store = space_replicas.stor
 -- Files are looked up by their digests. Planned shards have none.
 CREATE INDEX shards_digest ON shards (digest) WHERE digest IS NOT NULL;
 CREATE INDEX indexes_digest ON indexes (digest);
+
+-- Few of an upload's shards are under way at a time, or waiting to be tried again.
+CREATE INDEX shards_under_way ON shards (upload, ordinal)
+    WHERE token <> 0 OR retry_at IS NOT NULL OR set_aside_at IS NOT NULL;
