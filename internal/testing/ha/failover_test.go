@@ -133,7 +133,8 @@ func (d *drama) blame(what, code, log string) {
 
 // isAway reports whether a command found no database when it began, for which it does not wait.
 func isAway(log string) bool {
-	return strings.Contains(log, "cannot be used: open PostgreSQL database")
+	return strings.Contains(log, "cannot be used: open PostgreSQL database") ||
+		strings.Contains(log, "cannot be used: read the schema version of PostgreSQL database")
 }
 
 // prepare prepares a source until that succeeds.
