@@ -157,3 +157,15 @@ func (b *bench) limit(ctx context.Context, source string) (wall time.Duration, e
 
 // say shows the user the progress. A failure to do so is no reason to stop.
 func (b *bench) say(format string, args ...any) { _, _ = fmt.Fprintf(b.progress, format+"\n", args...) }
+
+// onEach measures on each engine, and adds the lines to a report.
+func (b *bench) onEach(r *report, measure func(on starter) ([]line, error)) error {
+	for _, s := range b.engines {
+		lines, err := measure(s)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		r.Further = append(r.Further, lines...)
+	}
+	return nil
+}

@@ -54,14 +54,7 @@ func parseSizes(list string) (sizes []int, err error) {
 }
 
 func (x scales) measure(ctx context.Context, b *bench, r *report) error {
-	for _, s := range b.engines {
-		lines, err := x.measureOn(ctx, b, s)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		r.Further = append(r.Further, lines...)
-	}
-	return nil
+	return b.onEach(r, func(on starter) ([]line, error) { return x.measureOn(ctx, b, on) })
 }
 
 // measureOn has all repositories side by side, so that a busy machine slows the same query in all of them.
