@@ -13,8 +13,8 @@ type experiment struct {
 // usual lists the experiments that run unless others are asked for.
 const usual = "prepare,roundtrip,workers,transfer,pieces,retrieve,sync,replica"
 
-// experiments returns all experiments. The source of the snapshots has the first of the sizes of scales, in entries. The
-// statements are carried out before the snapshots.
+// experiments returns all experiments. The source of the snapshots has the first of the sizes of scales, in entries.
+// The statements are carried out before the snapshots.
 func experiments(scales scales, far distances, statements string) []experiment {
 	workers, lookups, transfers := newWorkers(), newLookups(), newTransfers()
 	rescans, snapshots := rescans{scales.sizes}, newSnapshotSeries(first(scales.sizes), statements)
